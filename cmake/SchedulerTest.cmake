@@ -1,0 +1,17 @@
+# scheduler_test(name SOURCES a_test.cpp … DEPENDS domain … [LIBRARIES …]): one GoogleTest program, each case a ctest entry.
+find_package(GTest REQUIRED)
+include(GoogleTest)
+
+function(scheduler_test name)
+  cmake_parse_arguments(T "" "TIMEOUT" "SOURCES;DEPENDS;LIBRARIES" ${ARGN})
+  if(NOT T_TIMEOUT)
+    set(T_TIMEOUT 120)
+  endif()
+  add_executable(${name} ${T_SOURCES})
+  list(TRANSFORM T_DEPENDS PREPEND scheduler::)
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  target_link_libraries(${name} PRIVATE ${T_DEPENDS} ${T_LIBRARIES} fmt::fmt GTest::gmock GTest::gtest GTest::gtest_main)
+  scheduler_use_pch(${name})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT ${T_TIMEOUT})
+endfunction()

@@ -4,7 +4,6 @@ set(CMAKE_CXX_STANDARD 23)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
-set(CMAKE_POSITION_INDEPENDENT_CODE ON)
 
 # Which module may link which (docs/ARCHITECTURE.md). The same table is checked against the includes by
 # scripts/architecture_check.sh.
@@ -26,7 +25,8 @@ add_compile_definitions(BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COM
                         BOOST_ASIO_DISABLE_BOOST_COROUTINE SPDLOG_COMPILED_LIB SPDLOG_FMT_EXTERNAL)
 add_compile_options(-Wall -Wextra -Wpedantic -Wconversion -Wno-sign-conversion -Wshadow -Wnon-virtual-dtor -Werror
                     -Wno-gnu-zero-variadic-macro-arguments -Wno-missing-field-initializers
-                    -fno-omit-frame-pointer -fstack-protector-strong)
+                    -fPIE -fno-omit-frame-pointer -fstack-protector-strong)
+add_link_options(-pie)
 add_compile_options("SHELL:-Xclang -fno-pch-timestamp")  # lets ccache reuse objects across checkouts
 include_directories(${CMAKE_SOURCE_DIR}/src)
 

@@ -1,0 +1,94 @@
+// application/messages.hpp — what travels on the queue. Every item can be lost, doubled or late without harm: work and
+// reports carry tokens, heartbeats are repeated, nudges only shorten a wait.
+#pragma once
+
+#include "core/ids.hpp"
+#include "core/time.hpp"
+#include "domain/retry.hpp"
+#include "domain/worker_info.hpp"
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace scheduler::application {
+
+// One attempt to make, with everything a worker needs for it: workers never see the store.
+struct TaskExecution {
+  RunId run;
+  TaskId task;
+  std::string task_name;
+  std::string task_type;
+  std::string parameters;  // JSON object as text
+  int attempt = 1;
+  Token token = 0;
+  Seconds timeout{300};
+  std::optional<TimePoint> slot;
+  int shard_index = 0;
+  int shard_total = 1;
+};
+
+// News of an attempt: it began, or it ended (then `outcome` is set). A short attempt sends only the second.
+struct StatusUpdate {
+  RunId run;
+  int attempt = 1;
+  Token token = 0;
+  IncarnationId incarnation;
+  Micros age{0};       // since the attempt began, by the worker's monotonic clock, at the moment of sending
+  Micros duration{0};  // how long it took, once it has ended
+  std::optional<domain::Outcome> outcome;
+  std::int64_t log_lines = 0;  // how many lines of output were sent, once it has ended
+};
+
+struct HeldRun {
+  RunId run;
+  Token token = 0;
+};
+
+// The worker is alive, this is what it is and holds. The first one of an incarnation registers it.
+struct WorkerHeartbeat {
+  domain::WorkerInfo worker;
+  std::vector<HeldRun> held;  // sorted by run: everything received and not yet reported as ended
+  bool leaving = false;       // the last one of an orderly stop
+};
+
+// To a worker: about one run, or about the worker itself.
+struct TaskControl {
+  enum class Kind {
+    cancel,    // stop the attempt of `run` whose token is at most `token`
+    retire,    // this incarnation was declared dead: stop everything, start a new one
+    replaced,  // another process registered under this worker's id: stop for good
+    drain,     // take nothing new
+    undrain,
+  } kind = Kind::cancel;
+  RunId run;
+  Token token = 0;
+  domain::Reason reason = domain::Reason::none;  // cancelled_by_user, timeout or worker_lost
+};
+
+enum class Stream { out, err };
+constexpr auto enum_names(Stream) { return std::to_array<std::string_view>({"stdout", "stderr"}); }
+
+// Whole lines of one stream, in the order in which they came. Bytes that are no UTF-8 were replaced by U+FFFD.
+struct LogChunk {
+  RunId run;
+  int attempt = 1;
+  std::int64_t first_line = 1;  // number of the first line in this attempt's output; both streams share one count
+  int lines = 1;
+  Stream stream = Stream::out;
+  TimePoint at{};    // the worker's clock, for people only
+  std::string text;  // `lines` lines, separated by '\n', no '\n' at the end
+};
+
+// Something is due now: look at the store rather than wait for the next poll.
+struct Nudge {};
+
+using Payload = std::variant<std::vector<TaskExecution>, std::vector<StatusUpdate>, WorkerHeartbeat,
+                             std::vector<TaskControl>, std::vector<LogChunk>, Nudge>;
+
+struct Message {
+  Payload payload;
+};
+
+}  // namespace scheduler::application

@@ -1,0 +1,115 @@
+// application/ports/dispatch_repository.hpp — the hot path of a run: to a worker, through its reports, to its end.
+//
+// Always true of every write here:
+//   - it is one transaction for the whole batch, each item guarded on its own by the run's state
+//   (domain/transitions.hpp)
+//     and token; an item whose guard fails changes nothing and is reported as not won;
+//   - when a run ends, the same transaction lets a waiting run of the same task go (overlap) and completes the rounds
+//   of
+//     tasks that depend on it.
+// No read looks at history: costs grow with active runs only.
+#pragma once
+
+#include "application/messages.hpp"
+#include "core/async.hpp"
+#include "domain/dispatch_plan.hpp"
+#include "domain/retry.hpp"
+#include "domain/task_run.hpp"
+
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace scheduler::application {
+
+struct DispatchView {
+  TimePoint now{};
+  std::vector<domain::WorkerLoad> workers;  // alive ones, by id; in_flight counts dispatched and running runs
+  std::vector<std::string> routes;          // every route with a pending run that is due
+  std::optional<TimePoint> next_due;        // the earliest due_at after now of a pending run
+};
+
+// A due run; `execution.attempt` and `execution.token` are those that it will have once dispatched (seen + 1).
+struct DueRun {
+  domain::Candidate candidate;
+  TaskExecution execution;
+};
+
+struct Dispatching {
+  RunId run;
+  Token token_seen = 0;
+  WorkerId worker;
+  IncarnationId incarnation;
+};
+
+// An active run and who holds it.
+struct AssignedRun {
+  RunId run;
+  Token token = 0;
+  IncarnationId incarnation;
+  domain::RunState state = domain::RunState::dispatched;
+  TimePoint dispatched_at{};
+  bool missing = false;  // the worker's inventory did not list it last time
+  bool cancel_requested = false;
+};
+
+struct RunContext {
+  domain::TaskRun run;
+  domain::Policy policy;
+};
+struct RunContexts {
+  TimePoint now{};
+  std::unordered_map<RunId, RunContext> runs;  // unknown ids are absent
+};
+
+struct Started {
+  RunId run;
+  Token token = 0;
+  TimePoint started_at{};
+};
+
+// An attempt is over. Writes the attempt's row and the run's next state together.
+struct Ended {
+  RunId run;
+  Token token = 0;  // the current one
+  domain::AttemptState attempt_state = domain::AttemptState::succeeded;
+  domain::Outcome outcome;              // reason and message of the attempt, and of the run where `next` ends it
+  std::optional<TimePoint> started_at;  // where the report tells; keeps an earlier value otherwise
+  TimePoint ended_at{};
+  std::int64_t log_lines = 0;
+  domain::AfterAttempt next;
+  bool revoke = false;  // the worker may still be at it (lost, overdue): token + 1
+};
+using RunChange = std::variant<Started, Ended>;
+
+// Runs whose worker cannot end them any more.
+struct RescueView {
+  TimePoint now{};
+  std::vector<RunContext> orphaned;  // their incarnation is dead, or they are missing from its inventory since long
+  std::vector<RunContext> overdue;   // running past timeout + kOverdueGrace
+};
+inline constexpr Seconds kOverdueGrace{30};
+inline constexpr Seconds kMissingGrace{10};
+
+class DispatchRepository {
+ public:
+  virtual ~DispatchRepository() = default;
+
+  virtual Async<DispatchView> view() = 0;
+  // Due pending runs of these routes, highest priority first, then longest due, then smallest id; at most `limit`.
+  virtual Async<std::vector<DueRun>> due(std::vector<std::string> routes, std::size_t limit) = 0;
+  // pending -> dispatched, token + 1, attempt + 1, where state and token are as seen. won[i] belongs to batch[i].
+  virtual Async<std::vector<bool>> mark_dispatched(std::vector<Dispatching> batch) = 0;
+
+  virtual Async<RunContexts> contexts(std::vector<RunId> runs) = 0;
+  // Where the token is the run's current one and the transition is allowed. won[i] belongs to batch[i].
+  virtual Async<std::vector<bool>> apply(std::vector<RunChange> batch) = 0;
+
+  // What this incarnation holds according to the store, of the runs dispatched before `before`; by run id.
+  virtual Async<std::vector<AssignedRun>> assigned(IncarnationId incarnation, TimePoint before) = 0;
+  virtual Async<void> mark_missing(std::vector<RunId> missing, std::vector<RunId> found) = 0;
+  virtual Async<RescueView> to_rescue(std::size_t limit) = 0;
+};
+
+}  // namespace scheduler::application

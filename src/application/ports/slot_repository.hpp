@@ -1,0 +1,46 @@
+// application/ports/slot_repository.hpp — the ledger of fire times.
+//
+// Always true: a slot (task, instant, shard) is recorded at most once, whoever and however many try; slot rows, runs
+// and the task's new watermark are one transaction.
+#pragma once
+
+#include "application/ports/dispatch_repository.hpp"
+#include "core/async.hpp"
+#include "domain/fire_plan.hpp"
+#include "domain/task.hpp"
+
+#include <optional>
+#include <vector>
+
+namespace scheduler::application {
+
+struct FireView {
+  TimePoint now{};
+  std::vector<domain::Task> due;          // active, next_fire_at <= now, earliest first
+  std::optional<TimePoint> next_fire_at;  // the earliest one after now among the others
+};
+
+struct Fire {
+  domain::Task task;  // as it was read: committed only where version and watermark are still the same
+  domain::FirePlan plan;
+};
+
+struct FireReport {
+  std::size_t runs = 0;                // pending or waiting runs made
+  std::size_t skipped = 0;             // slots or ranges skipped
+  std::size_t lost_races = 0;          // fires that found another version or watermark, and changed nothing
+  std::vector<AssignedRun> to_cancel;  // dispatched or running runs marked for cancel by overlap policy `replace`
+};
+
+class SlotRepository {
+ public:
+  virtual ~SlotRepository() = default;
+  virtual Async<FireView> due(std::size_t limit) = 0;
+  // One transaction for all of them. Overlap is decided inside it by domain::on_overlap; each fired slot makes
+  // `shard_count` runs.
+  virtual Async<FireReport> commit(std::vector<Fire> fires) = 0;
+  // Takes a task whose schedule cannot be read out of the due list until it is edited, so that it stalls nobody.
+  virtual Async<void> quarantine(TaskId task, std::int64_t version) = 0;
+};
+
+}  // namespace scheduler::application

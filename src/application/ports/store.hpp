@@ -1,0 +1,37 @@
+// application/ports/store.hpp — the truth: one store, seen through the repositories that the use cases need.
+#pragma once
+
+#include "application/ports/dispatch_repository.hpp"
+#include "application/ports/run_repository.hpp"
+#include "application/ports/slot_repository.hpp"
+#include "application/ports/task_repository.hpp"
+#include "application/ports/worker_repository.hpp"
+
+#include <map>
+#include <string>
+
+namespace scheduler::application {
+
+struct StoreStats {
+  std::int64_t tasks_active = 0, tasks_paused = 0;
+  std::map<std::string, std::int64_t> active_runs;  // waiting, pending, dispatched, running: counts, zeros included
+  std::optional<TimePoint> oldest_due;              // due_at of the longest due pending run
+};
+
+class Store {
+ public:
+  virtual ~Store() = default;
+  virtual TaskRepository& tasks() = 0;
+  virtual SlotRepository& slots() = 0;
+  virtual DispatchRepository& dispatch() = 0;
+  virtual RunRepository& runs() = 0;
+  virtual RunLogRepository& logs() = 0;
+  virtual WorkerRepository& workers() = 0;
+
+  [[nodiscard]] virtual Async<TimePoint> now() = 0;  // the clock that decides shared instants
+  [[nodiscard]] virtual Async<StoreStats> stats() = 0;
+  [[nodiscard]] virtual Async<void> check_writable() = 0;  // a real, durable write
+  [[nodiscard]] virtual std::string describe() const = 0;  // "SQLite 3.40.1, ./data/scheduler.db": no secrets
+};
+
+}  // namespace scheduler::application

@@ -1,0 +1,49 @@
+// application/ports/task_repository.hpp — the task definitions and the graph of their dependencies.
+#pragma once
+
+#include "application/ports/paging.hpp"
+#include "core/async.hpp"
+#include "domain/dependencies.hpp"
+#include "domain/fire_plan.hpp"
+#include "domain/task.hpp"
+
+#include <optional>
+#include <string>
+
+namespace scheduler::application {
+
+struct TaskFilter {
+  std::optional<domain::TaskStatus> status;
+  std::optional<std::string> task_type;
+  std::optional<std::string> name_contains;  // letter case does not count for ASCII
+  std::optional<std::pair<std::string, std::string>> label;
+};
+
+// Archived tasks are invisible to every call.
+class TaskRepository {
+ public:
+  virtual ~TaskRepository() = default;
+
+  // Stores `task` under a new id and version 1, with created_at and updated_at by the store's clock.
+  // DuplicateTaskName; Validation (/dependencies/<i>) for an upstream that does not exist.
+  virtual Async<domain::Task> create(domain::Task task) = 0;
+
+  virtual Async<domain::Task> get(TaskId id) = 0;                                // TaskNotFound
+  virtual Async<domain::Task> find(std::string name) = 0;                        // TaskNotFound
+  virtual Async<Page<domain::Task>> list(TaskFilter filter, Paging paging) = 0;  // total is set
+
+  // Replaces spec, watermark and next_fire_at where the stored version is still task.version, which grows by one; runs
+  // of the task that are not dispatched yet take the new priority and route. `skipped`, when set, records slots that
+  // will not fire, in the same transaction. Conflict when the version has moved on; TaskNotFound; DuplicateTaskName;
+  // DependencyCycle (the message names the tasks of the cycle); Validation as for create.
+  virtual Async<domain::Task> update(domain::Task task, std::optional<domain::SlotDecision> skipped) = 0;
+
+  // Archives the task: it fires no more, its name is free again, its runs that are not dispatched are cancelled and its
+  // history stays. Conflict while another task depends on it; the message names that task. TaskNotFound.
+  virtual Async<void> archive(TaskId id) = 0;
+
+  // Tasks that list `id` as an upstream.
+  virtual Async<std::vector<TaskId>> dependants(TaskId id) = 0;
+};
+
+}  // namespace scheduler::application

@@ -1,0 +1,24 @@
+// domain/dependencies.hpp — tasks that run after other tasks: the graph they form, and when a round is complete.
+//
+// A round of a task is one ended run of each of its upstreams, taken in the order in which they ended.
+#pragma once
+
+#include "domain/task.hpp"
+#include "domain/task_run.hpp"
+
+#include <map>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace scheduler::domain {
+
+using DependencyGraph = std::map<TaskId, std::vector<TaskId>>;  // task -> its upstreams
+
+// A cycle through `start`, as the path start, …, start; nothing when there is none. O(tasks + edges), no recursion.
+[[nodiscard]] std::optional<std::vector<TaskId>> find_cycle(const DependencyGraph& graph, TaskId start);
+
+// Whether a task runs after a round in which its upstream runs ended in these (terminal) states; if not it is skipped.
+[[nodiscard]] bool runs_after(TriggerRule rule, std::span<const RunState> upstreams);
+
+}  // namespace scheduler::domain

@@ -1,0 +1,70 @@
+#include "domain/fire_plan.hpp"
+
+#include <algorithm>
+
+namespace scheduler::domain {
+namespace {
+
+// Skips every slot in (after, until], as one range.
+void skip_range(const Schedule& schedule, TimePoint after, TimePoint until, std::vector<SlotDecision>& out) {
+  const auto first = next_slot(schedule, after);
+  if (!first || *first > until) return;
+  out.push_back({*first, *last_slot(schedule, after, until), false, Reason::misfire});
+}
+
+// The instant up to which late slots are skipped; the ones after it fire.
+TimePoint skip_until(const Schedule& schedule, MisfirePolicy policy, TimePoint watermark, TimePoint late_until,
+                     bool on_time) {
+  switch (policy) {
+    case MisfirePolicy::skip:
+      return late_until;
+    case MisfirePolicy::latest: {
+      if (on_time) return late_until;  // a slot that is not late is the latest one
+      const auto last = last_slot(schedule, watermark, late_until);
+      return last ? *last - Micros{1} : watermark;
+    }
+    case MisfirePolicy::all: {
+      // Walk back from the end: the newest kCatchUpMax late slots fire.
+      auto edge = late_until;
+      for (std::size_t i = 0; i < kCatchUpMax; ++i) {
+        const auto slot = last_slot(schedule, watermark, edge);
+        if (!slot) return watermark;
+        edge = *slot - Micros{1};
+      }
+      return edge;
+    }
+  }
+  return late_until;
+}
+
+}  // namespace
+
+FirePlan plan_fire(const Schedule& schedule, MisfirePolicy policy, TimePoint watermark, TimePoint now) {
+  FirePlan plan;
+  plan.watermark = std::max(watermark, now);
+  if (now > watermark) {
+    const auto late_until = std::max(watermark, now - kMisfireGrace);
+    const bool on_time = last_slot(schedule, late_until, now).has_value();
+    const auto edge = std::max(watermark, skip_until(schedule, policy, watermark, late_until, on_time));
+    skip_range(schedule, watermark, edge, plan.slots);
+    const auto fired = slots(schedule, edge, now, kCatchUpMax);
+    for (const auto slot : fired) plan.slots.push_back({slot, slot, true, Reason::none});
+    if (fired.size() == kCatchUpMax) plan.watermark = fired.back();  // the rest is due at the next tick
+  }
+  plan.next_fire_at = next_slot(schedule, plan.watermark);
+  return plan;
+}
+
+OverlapAction on_overlap(OverlapPolicy policy, int active, int queued) {
+  if (policy == OverlapPolicy::allow || active + queued == 0) return OverlapAction::start;
+  switch (policy) {
+    case OverlapPolicy::queue_one:
+      return queued == 0 ? OverlapAction::wait : OverlapAction::skip;
+    case OverlapPolicy::replace:
+      return OverlapAction::replace_then_wait;
+    default:
+      return OverlapAction::skip;
+  }
+}
+
+}  // namespace scheduler::domain

@@ -1,0 +1,57 @@
+// domain/retry.hpp — what follows an attempt: the run ends, or another attempt is due.
+#pragma once
+
+#include "core/time.hpp"
+#include "domain/task.hpp"
+#include "domain/task_run.hpp"
+
+#include <optional>
+#include <string>
+#include <variant>
+
+namespace scheduler::domain {
+
+// A run may lose this many workers before it ends `failed`, reason worker_lost: a run that kills its workers again and
+// again must not take the whole cluster with it.
+inline constexpr int kLostAttemptsMax = 3;
+
+// How an attempt ended, as the worker saw it.
+struct Outcome {
+  AttemptState state = AttemptState::succeeded;  // succeeded, failed, timed_out or cancelled
+  Reason reason = Reason::none;
+  std::string message;
+  std::optional<int> exit_code, http_status;
+  bool permanent = false;             // trying again cannot help: the parameters themselves are wrong
+  std::optional<Millis> retry_after;  // the other side asked for at least this wait (HTTP Retry-After)
+  bool operator==(const Outcome&) const = default;
+};
+
+struct Policy {
+  int max_retries = 0;
+  RetryBackoff backoff;
+  Delivery delivery = Delivery::at_least_once;
+};
+
+struct End {
+  RunState state = RunState::succeeded;
+  bool operator==(const End&) const = default;
+};
+struct RetryAt {
+  TimePoint due{};
+  bool operator==(const RetryAt&) const = default;
+};
+using AfterAttempt = std::variant<End, RetryAt>;
+
+// The wait before attempt `next` (>= 2): min(cap, base * factor^(next-2)) plus up to a tenth of it. The tenth is drawn
+// from (run, next) by a fixed hash: equal inputs give equal answers, and runs that failed together spread out.
+[[nodiscard]] Millis backoff(const RetryBackoff& policy, RunId run, int next);
+
+// After attempt number `run.attempt` ended with `outcome`. A cancel mark wins over a retry, never over a success.
+// Attempts that were lost do not use up max_retries.
+[[nodiscard]] AfterAttempt after_attempt(const Policy& policy, const TaskRun& run, const Outcome& outcome,
+                                         TimePoint now);
+
+// After the worker of a dispatched or running run was lost: RetryAt{now}, or End{failed | cancelled}.
+[[nodiscard]] AfterAttempt after_loss(const Policy& policy, const TaskRun& run, TimePoint now);
+
+}  // namespace scheduler::domain

@@ -1,0 +1,78 @@
+#include "domain/task.hpp"
+
+#include <fmt/format.h>
+
+#include <cmath>
+#include <set>
+
+namespace scheduler::domain {
+namespace {
+
+bool is_control(unsigned char c) { return c < 0x20 || c == 0x7f; }
+
+bool has_control(std::string_view text) {
+  for (const char c : text)
+    if (is_control(static_cast<unsigned char>(c))) return true;
+  return false;
+}
+
+bool is_label_char(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+         c == '-' || c == '/';
+}
+
+bool is_label_word(std::string_view word, std::size_t bytes_max) {
+  if (word.size() > bytes_max) return false;
+  for (const char c : word)
+    if (!is_label_char(c)) return false;
+  return true;
+}
+
+void check_labels(const Labels& labels, std::string_view pointer, std::vector<FieldError>& errors) {
+  if (labels.size() > kLabelsMax)
+    errors.push_back(
+        {std::string(pointer), fmt::format("has {} labels; at most {} are allowed", labels.size(), kLabelsMax)});
+  for (const auto& [key, value] : labels)
+    if (key.empty() || !is_label_word(key, 63) || !is_label_word(value, 63))
+      errors.push_back(
+          {std::string(pointer), "keys and values are up to 63 letters, digits, '.', '_', '-' or '/', keys not empty"});
+}
+
+void check_range(double value, double low, double high, std::string_view pointer, std::vector<FieldError>& errors) {
+  if (!(value >= low && value <= high))  // also catches NaN
+    errors.push_back({std::string(pointer), fmt::format("must be between {} and {}", low, high)});
+}
+
+}  // namespace
+
+std::vector<FieldError> validate(const TaskSpec& spec) {
+  std::vector<FieldError> errors;
+  if (spec.name.empty() || spec.name.size() > 255)
+    errors.push_back({"/name", "must be 1 to 255 bytes long"});
+  else if (has_control(spec.name) || spec.name.front() == ' ' || spec.name.back() == ' ')
+    errors.push_back({"/name", "must not hold control characters, nor begin or end with a space"});
+  if (spec.description.size() > 4096) errors.push_back({"/description", "must be at most 4096 bytes long"});
+  if (spec.parameters.size() > kParameterBytesMax)
+    errors.push_back({"/parameters", fmt::format("must be at most {} bytes of JSON", kParameterBytesMax)});
+  check_range(static_cast<double>(spec.timeout.count()), 1, 86400, "/timeout_seconds", errors);
+  check_range(spec.max_retries, 0, 10, "/max_retries", errors);
+  check_range(spec.retry_backoff.base_seconds, 0.001, 86400, "/retry_backoff/base_seconds", errors);
+  check_range(spec.retry_backoff.factor, 1, 10, "/retry_backoff/factor", errors);
+  check_range(spec.retry_backoff.cap_seconds, 0.001, 86400, "/retry_backoff/cap_seconds", errors);
+  if (spec.retry_backoff.cap_seconds < spec.retry_backoff.base_seconds)
+    errors.push_back({"/retry_backoff/cap_seconds", "must not be below base_seconds"});
+  check_range(spec.priority, 0, 9, "/priority", errors);
+  check_range(spec.shard_count, 1, 1000, "/shard_count", errors);
+  if (spec.dependencies.size() > kDependenciesMax)
+    errors.push_back({"/dependencies", fmt::format("must name at most {} tasks", kDependenciesMax)});
+  if (std::set(spec.dependencies.begin(), spec.dependencies.end()).size() != spec.dependencies.size())
+    errors.push_back({"/dependencies", "names a task twice"});
+  if (!spec.dependencies.empty() && spec.schedule)
+    errors.push_back(
+        {"/dependencies", "a task with a schedule cannot also wait for other tasks yet; leave one of the two out"});
+  check_labels(spec.labels, "/labels", errors);
+  check_labels(spec.worker_labels, "/worker_labels", errors);
+  return errors;
+}
+
+}  // namespace scheduler::domain

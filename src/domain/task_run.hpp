@@ -1,0 +1,98 @@
+// domain/task_run.hpp — a run: one intended execution of a task, and its attempts.
+//
+// Always true:
+//   - a run keeps its id through all retries; `attempt` counts from 1, 0 means none was dispatched yet;
+//   - the token grows with every dispatch and rescue; a report with an older one changes nothing;
+//   - the five terminal states never change;
+//   - a terminal state other than succeeded carries a reason and a sentence.
+#pragma once
+
+#include "core/enum_names.hpp"
+#include "core/ids.hpp"
+#include "core/time.hpp"
+
+#include <optional>
+#include <string>
+
+namespace scheduler::domain {
+
+enum class RunState { waiting, pending, dispatched, running, succeeded, failed, timed_out, cancelled, skipped };
+constexpr auto enum_names(RunState) {
+  return std::to_array<std::string_view>(
+      {"waiting", "pending", "dispatched", "running", "succeeded", "failed", "timed_out", "cancelled", "skipped"});
+}
+[[nodiscard]] constexpr bool is_terminal(RunState state) { return state >= RunState::succeeded; }
+
+enum class Reason {
+  none,
+  exit_code,       // the process ended with a code other than 0
+  signal,          // the process was killed by a signal that we did not send
+  http_status,     // the answer's status was not an expected one
+  executor_error,  // the attempt could not be made: no such program, bad URL, unreadable directory
+  timeout,
+  worker_lost,  // the worker's incarnation died, or forgot the run
+  dependency_failed,
+  overlap,  // an earlier run of the task had not ended
+  misfire,  // decided too late
+  paused,   // the task was paused at that fire time
+  cancelled_by_user,
+  shutdown,  // the worker stopped before the attempt could end
+};
+constexpr auto enum_names(Reason) {
+  return std::to_array<std::string_view>({"none", "exit_code", "signal", "http_status", "executor_error", "timeout",
+                                          "worker_lost", "dependency_failed", "overlap", "misfire", "paused",
+                                          "cancelled_by_user", "shutdown"});
+}
+
+// Who asked for the run.
+enum class Trigger { schedule, manual, dependency, retry };
+constexpr auto enum_names(Trigger) {
+  return std::to_array<std::string_view>({"schedule", "manual", "dependency", "retry"});
+}
+
+struct TaskRun {
+  RunId id;
+  TaskId task;
+  std::string task_name;  // as it is now; filled when read
+  Trigger trigger = Trigger::manual;
+  std::optional<TimePoint> slot;          // the fire time, for runs of a schedule
+  std::optional<RunId> retry_of;          // the ended run that a person asked to run again
+  std::optional<std::string> parameters;  // JSON object that replaces the task's, for this run only
+  int shard_index = 0;                    // 0 .. shard_total - 1
+  int shard_total = 1;
+  RunState state = RunState::pending;
+  int priority = 5;
+  TimePoint created_at{};
+  TimePoint due_at{};     // not before; while pending after a failed attempt: the end of the backoff
+  int attempt = 0;        // the current or last one
+  int lost_attempts = 0;  // attempts whose worker was lost; they have a budget of their own
+  Token token = 0;
+  std::optional<WorkerId> worker;
+  std::optional<IncarnationId> incarnation;
+  std::optional<TimePoint> dispatched_at, started_at, ended_at;  // of the current or last attempt; ended_at: of the run
+  bool cancel_requested = false;
+  Reason reason = Reason::none;
+  std::string message;  // the sentence beside the reason
+  std::optional<int> exit_code, http_status;
+};
+
+enum class AttemptState { running, succeeded, failed, timed_out, cancelled, lost };
+constexpr auto enum_names(AttemptState) {
+  return std::to_array<std::string_view>({"running", "succeeded", "failed", "timed_out", "cancelled", "lost"});
+}
+
+// Written when the attempt has ended; the current one is part of its run.
+struct Attempt {
+  RunId run;
+  int number = 1;
+  Token token = 0;
+  AttemptState state = AttemptState::running;
+  WorkerId worker;
+  IncarnationId incarnation;
+  std::optional<TimePoint> dispatched_at, started_at, ended_at;
+  Reason reason = Reason::none;
+  std::string message;
+  std::optional<int> exit_code, http_status;
+};
+
+}  // namespace scheduler::domain

@@ -1,0 +1,32 @@
+// application/run_service.hpp — looking at runs: their state, attempts and output.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "application/ports/run_repository.hpp"
+#include "core/async.hpp"
+
+namespace scheduler::application {
+
+struct LogPage {
+  int attempt = 0;                // whose output this is
+  std::vector<LogChunk> chunks;   // lines after the one asked for, in order
+  bool complete = false;          // the run has ended and these are its last lines
+};
+
+class RunService {
+ public:
+  virtual ~RunService() = default;
+  virtual Async<domain::TaskRun> get(RunId id) = 0;
+  // The run once it has ended, or as it is after `wait_max` (at most 60 s).
+  virtual Async<domain::TaskRun> wait(RunId id, Micros wait_max) = 0;
+  virtual Async<Page<domain::TaskRun>> list(RunFilter filter, Paging paging) = 0;
+  virtual Async<std::vector<domain::Attempt>> attempts(RunId id) = 0;
+  // Output of one attempt (default: the last one) after line `after_line`. Validation for an attempt that never was.
+  virtual Async<LogPage> logs(RunId id, std::optional<int> attempt, std::int64_t after_line) = 0;
+  // The same, but waits up to `wait_max` for something new.
+  virtual Async<LogPage> follow_logs(RunId id, std::optional<int> attempt, std::int64_t after_line, Micros wait_max) = 0;
+};
+
+}  // namespace scheduler::application

@@ -1,0 +1,79 @@
+// config/app_config.hpp — every setting, its default and its range. What is not here cannot be set.
+//
+// Order: these defaults < file < environment (SCHEDULER_DATABASE__URL, double underscore between levels; …_FILE reads
+// the value from a file) < command line flags. Unknown keys, wrong types and bad values are errors that name the file,
+// the line and the key, and say what would be right.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/time.hpp"
+#include "errors/result.hpp"
+
+namespace scheduler::config {
+
+struct ApiConfig {
+  bool enabled = true;
+  std::string bind_address = "127.0.0.1:8080";  // host:port; only loopback hosts until accounts exist; port 0: any free
+};
+
+struct DatabaseConfig {
+  std::string url;          // "sqlite:PATH"; empty: sqlite:<data_dir>/scheduler.db
+  int max_connections = 2;  // 1–64 readers beside the one writer
+};
+
+struct MessageQueueConfig {
+  std::string type = "embedded";  // in this process; the only type so far
+};
+
+struct DispatcherConfig {
+  bool enabled = true;
+  std::string strategy = "least_loaded";  // round_robin, least_loaded, task_type_affinity, random, composite
+  int worker_timeout_seconds = 30;        // 2–3600; more than two heartbeats
+};
+
+struct WorkerConfig {
+  bool enabled = true;
+  std::string worker_id;  // empty: the host's name
+  int slots = 16;         // 1–4096 attempts at the same time
+  std::vector<std::string> task_types = {"http", "noop", "python", "shell"};
+  std::map<std::string, std::string> labels;
+  int heartbeat_interval_seconds = 5;  // 1–600
+  int drain_timeout_seconds = 30;      // 0–86400: how long a stop waits for running attempts
+  int kill_grace_seconds = 5;          // 0–300 between SIGTERM and SIGKILL
+};
+
+struct LogConfig {
+  std::string level = "info";     // debug, info, warning, error
+  std::string format = "pretty";  // pretty, json
+};
+
+struct AppConfig {
+  ApiConfig api;
+  DatabaseConfig database;
+  MessageQueueConfig message_queue;
+  DispatcherConfig dispatcher;
+  WorkerConfig worker;
+  LogConfig log;
+  std::string data_dir = "./data";
+
+  // Reads `path`, then the process environment, then checks everything. Error: Config, all faults, one a line.
+  static SchedulerResult<AppConfig> load(const std::string& path);
+};
+
+// What load() and the programs are made of. `overrides` are dotted keys from flags: {"log.level", "debug"}.
+// `path` empty: no file. `environment`: name -> value of every SCHEDULER_ variable.
+[[nodiscard]] SchedulerResult<AppConfig> load_config(const std::string& path,
+                                                     const std::map<std::string, std::string>& environment,
+                                                     const std::map<std::string, std::string>& overrides);
+[[nodiscard]] std::map<std::string, std::string> scheduler_environment();
+
+// The settings in force as TOML, secrets redacted; and the commented defaults, ready to be edited.
+[[nodiscard]] std::string to_toml(const AppConfig& config);
+[[nodiscard]] std::string example_toml();
+
+}  // namespace scheduler::config

@@ -1,18 +1,18 @@
 // application/run_service.hpp — looking at runs: their state, attempts and output.
 #pragma once
 
-#include <optional>
-#include <vector>
-
 #include "application/ports/run_repository.hpp"
 #include "core/async.hpp"
+
+#include <optional>
+#include <vector>
 
 namespace scheduler::application {
 
 struct LogPage {
-  int attempt = 0;                // whose output this is
-  std::vector<LogChunk> chunks;   // lines after the one asked for, in order
-  bool complete = false;          // the run has ended and these are its last lines
+  int attempt = 0;               // whose output this is
+  std::vector<LogChunk> chunks;  // lines after the one asked for, in order
+  bool complete = false;         // the run has ended and these are its last lines
 };
 
 class RunService {
@@ -26,7 +26,8 @@ class RunService {
   // Output of one attempt (default: the last one) after line `after_line`. Validation for an attempt that never was.
   virtual Async<LogPage> logs(RunId id, std::optional<int> attempt, std::int64_t after_line) = 0;
   // The same, but waits up to `wait_max` for something new.
-  virtual Async<LogPage> follow_logs(RunId id, std::optional<int> attempt, std::int64_t after_line, Micros wait_max) = 0;
+  virtual Async<LogPage> follow_logs(RunId id, std::optional<int> attempt, std::int64_t after_line,
+                                     Micros wait_max) = 0;
 };
 
 }  // namespace scheduler::application

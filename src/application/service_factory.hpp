@@ -1,7 +1,6 @@
-// application/service_factory.hpp — makes the use cases over a set of ports. Everything given must outlive the services.
+// application/service_factory.hpp — makes the use cases over a set of ports. Everything given must outlive the
+// services.
 #pragma once
-
-#include <memory>
 
 #include "application/ports/message_queue.hpp"
 #include "application/ports/store.hpp"
@@ -14,6 +13,8 @@
 #include "core/clock.hpp"
 #include "core/timer.hpp"
 #include "domain/time_zone.hpp"
+
+#include <memory>
 
 namespace scheduler::application {
 

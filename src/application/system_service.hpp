@@ -1,22 +1,22 @@
 // application/system_service.hpp — is it well, and what is it doing.
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "application/ports/store.hpp"
 #include "core/async.hpp"
+
+#include <string>
+#include <vector>
 
 namespace scheduler::application {
 
 struct HealthCheck {
-  std::string name;      // "store", "queue", "workers", …
+  std::string name;  // "store", "queue", "workers", …
   bool ok = true;
-  std::string message;   // what was seen; when not ok, what to do about it
+  std::string message;  // what was seen; when not ok, what to do about it
   Micros took{0};
 };
 struct Health {
-  bool ready = true;     // every check that readiness needs is ok
+  bool ready = true;  // every check that readiness needs is ok
   std::vector<HealthCheck> checks;
 };
 

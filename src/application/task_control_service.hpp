@@ -1,12 +1,12 @@
 // application/task_control_service.hpp — use cases that make things happen: trigger, pause, resume, cancel, run again.
 #pragma once
 
-#include <optional>
-#include <string>
-
 #include "application/ports/run_repository.hpp"
 #include "core/async.hpp"
 #include "domain/task.hpp"
+
+#include <optional>
+#include <string>
 
 namespace scheduler::application {
 
@@ -24,8 +24,8 @@ class TaskControlService {
   virtual Async<domain::Task> pause_task(TaskId id) = 0;
   // Slots missed while paused are recorded as skipped (paused); the next one fires.
   virtual Async<domain::Task> resume_task(TaskId id) = 0;
-  // Not dispatched: cancelled now. Else the worker is told to stop it and the run ends cancelled, unless it ended first.
-  // Conflict for a run that has ended.
+  // Not dispatched: cancelled now. Else the worker is told to stop it and the run ends cancelled, unless it ended
+  // first. Conflict for a run that has ended.
   virtual Async<domain::TaskRun> cancel_run(RunId id) = 0;
   // A new run of the same task with the same parameters, trigger `retry`. Conflict for a run that has not ended.
   virtual Async<NewRuns> restart_run(RunId id) = 0;

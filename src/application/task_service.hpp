@@ -1,15 +1,15 @@
 // application/task_service.hpp — use cases around task definitions. All faults of an input are reported at once.
 #pragma once
 
+#include "application/ports/run_repository.hpp"
+#include "application/ports/task_repository.hpp"
+#include "core/async.hpp"
+
 #include <memory>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
-
-#include "application/ports/run_repository.hpp"
-#include "application/ports/task_repository.hpp"
-#include "core/async.hpp"
 
 namespace scheduler::application {
 
@@ -17,21 +17,21 @@ using TaskRef = std::variant<TaskId, std::string>;  // by id or by name
 
 // A task as somebody wrote it: dependencies may be names, and the reader may have found faults of shape already.
 struct TaskDraft {
-  domain::TaskSpec spec;              // spec.dependencies is ignored; `dependencies` counts
+  domain::TaskSpec spec;  // spec.dependencies is ignored; `dependencies` counts
   std::vector<TaskRef> dependencies;
-  std::vector<FieldError> faults;     // of shape; fields with a fault hold their default and are not judged again
+  std::vector<FieldError> faults;  // of shape; fields with a fault hold their default and are not judged again
 };
 
 struct PreviewRequest {
   std::string schedule;
   std::string timezone = "UTC";
-  std::string task_name;            // what H spreads by
-  std::optional<TimePoint> from;    // default: now; the anchor of @every as well
-  int count = 5;                    // 1–1000
+  std::string task_name;          // what H spreads by
+  std::optional<TimePoint> from;  // default: now; the anchor of @every as well
+  int count = 5;                  // 1–1000
 };
 struct Preview {
   std::string explanation;
-  std::vector<TimePoint> slots;     // strictly after `from`
+  std::vector<TimePoint> slots;  // strictly after `from`
 };
 
 class TaskService {
@@ -45,7 +45,8 @@ class TaskService {
   virtual Async<domain::Task> find(std::string name) = 0;
   virtual Async<Page<domain::Task>> list(TaskFilter filter, Paging paging) = 0;
   virtual Async<void> archive(TaskId id, std::optional<std::int64_t> if_version) = 0;
-  // The next `count` (1–1000) fire times after `from` (default now), as if the task were active; empty without a schedule.
+  // The next `count` (1–1000) fire times after `from` (default now), as if the task were active; empty without a
+  // schedule.
   virtual Async<std::vector<TimePoint>> next(TaskId id, std::optional<TimePoint> from, int count) = 0;
   virtual Async<TaskStats> stats(TaskId id) = 0;  // TaskNotFound
   // Works on text that no task has yet. Validation (count, timezone) or InvalidSchedule.

@@ -1,10 +1,10 @@
 // application/worker_service.hpp — looking at workers, and taking them out of service.
 #pragma once
 
-#include <vector>
-
 #include "application/ports/worker_repository.hpp"
 #include "core/async.hpp"
+
+#include <vector>
 
 namespace scheduler::application {
 

@@ -1,0 +1,14 @@
+// application/task_schedule.hpp — from a task's words to its schedule, the same way everywhere.
+#pragma once
+
+#include "domain/schedule.hpp"
+#include "domain/task.hpp"
+
+namespace scheduler::application {
+
+// @every counts from the task's creation, cut to whole seconds; H spreads by the task's name.
+// Validation (unknown zone) or InvalidSchedule. `spec.schedule` must be set.
+[[nodiscard]] SchedulerResult<domain::Schedule> schedule_of(const domain::TaskSpec& spec, TimePoint created_at,
+                                                            const domain::TimeZones& zones);
+
+}  // namespace scheduler::application

@@ -1,0 +1,193 @@
+#include "application/task_service.hpp"
+
+#include "application/nudge.hpp"
+#include "application/service_factory.hpp"
+#include "application/task_schedule.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <tuple>
+
+namespace scheduler::application {
+namespace {
+
+constexpr int kCountMax = 1000;
+
+SchedulerResult<void> check_count(int count) {
+  if (count >= 1 && count <= kCountMax) return {};
+  const auto what = fmt::format("must be between 1 and {}", kCountMax);
+  return fail(ErrorKind::Validation, "count " + what, {{"count", what}});
+}
+
+SchedulerResult<void> check_version(const domain::Task& task, std::optional<std::int64_t> wanted) {
+  if (!wanted || *wanted == task.version) return {};
+  return fail(ErrorKind::PreconditionFailed,
+              fmt::format("task {} is at version {}, not {}; read it again and repeat the change", task.id.value,
+                          task.version, *wanted));
+}
+
+// The error of a schedule or zone, with the field that holds it.
+SchedulerError in_field(SchedulerError error) {
+  if (error.fields.empty())
+    error.fields = {{error.kind == ErrorKind::InvalidSchedule ? "/schedule" : "/timezone", error.message}};
+  return error;
+}
+
+bool overlaps(std::string_view a, std::string_view b) {
+  return a == b || a.starts_with(std::string(b) + "/") || b.starts_with(std::string(a) + "/");
+}
+
+// All faults of one input; a field that was judged already is not judged again.
+class Faults {
+ public:
+  explicit Faults(std::vector<FieldError> known) : all_(std::move(known)) {}
+  [[nodiscard]] bool judged(std::string_view pointer) const {
+    return std::ranges::any_of(all_, [&](const auto& f) { return overlaps(f.pointer, pointer); });
+  }
+  void add(std::vector<FieldError> more) {
+    std::erase_if(more, [this](const auto& f) { return judged(f.pointer); });
+    all_.insert(all_.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+  }
+  [[nodiscard]] bool none() const { return all_.empty(); }
+  // One error for all of them. A bad schedule alone keeps its own kind, so that clients can tell.
+  [[nodiscard]] SchedulerError error() && {
+    const bool only_schedule = all_.size() == 1 && all_[0].pointer == "/schedule";
+    auto message = all_.size() == 1 ? fmt::format("{}: {}", all_[0].pointer, all_[0].message)
+                                    : fmt::format("{} fields are not right", all_.size());
+    return {only_schedule ? ErrorKind::InvalidSchedule : ErrorKind::Validation, std::move(message), std::move(all_)};
+  }
+
+ private:
+  std::vector<FieldError> all_;
+};
+
+class TaskServiceImpl final : public TaskService {
+ public:
+  explicit TaskServiceImpl(ServiceFactory::Ports ports) : ports_(ports) {}
+
+  Async<domain::Task> create(TaskDraft draft) override {
+    domain::Task task;
+    CO_TRY(task.created_at, ports_.store.now());
+    CO_TRY(task.spec, check(std::move(draft), task.created_at));
+    CO_ENSURE(plan_first_fire(task, task.created_at));
+    CO_TRY(auto created, ports_.store.tasks().create(std::move(task)));
+    if (created.next_fire_at) co_await nudge(ports_.queue);
+    co_return created;
+  }
+
+  Async<domain::Task> update(TaskId id, TaskDraft draft, std::optional<std::int64_t> if_version) override {
+    CO_TRY(auto task, ports_.store.tasks().get(id));
+    CO_ENSURE(check_version(task, if_version));
+    CO_TRY(const auto now, ports_.store.now());
+    CO_TRY(auto spec, check(std::move(draft), task.created_at));
+    const auto rule = [](const domain::TaskSpec& it) { return std::tie(it.schedule, it.timezone, it.name, it.status); };
+    const bool same_rule = rule(spec) == rule(task.spec);
+    task.spec = std::move(spec);
+    if (!same_rule) CO_ENSURE(plan_first_fire(task, std::max(now, task.watermark.value_or(now))));
+    CO_TRY(auto updated, ports_.store.tasks().update(std::move(task), std::nullopt));
+    if (updated.next_fire_at) co_await nudge(ports_.queue);
+    co_return updated;
+  }
+
+  Async<domain::Task> get(TaskId id) override { return ports_.store.tasks().get(id); }
+  Async<domain::Task> find(std::string name) override { return ports_.store.tasks().find(std::move(name)); }
+  Async<Page<domain::Task>> list(TaskFilter filter, Paging paging) override {
+    return ports_.store.tasks().list(std::move(filter), paging);
+  }
+
+  Async<void> archive(TaskId id, std::optional<std::int64_t> if_version) override {
+    CO_TRY(const auto task, ports_.store.tasks().get(id));
+    CO_ENSURE(check_version(task, if_version));
+    co_return co_await ports_.store.tasks().archive(id);
+  }
+
+  Async<std::vector<TimePoint>> next(TaskId id, std::optional<TimePoint> from, int count) override {
+    CO_ENSURE(check_count(count));
+    CO_TRY(const auto task, ports_.store.tasks().get(id));
+    CO_TRY(const auto now, ports_.store.now());
+    if (!task.spec.schedule) co_return std::vector<TimePoint>{};
+    CO_UNWRAP(const auto schedule, schedule_of(task.spec, task.created_at, ports_.zones));
+    co_return domain::slots(schedule, from.value_or(now), TimePoint::max(), static_cast<std::size_t>(count));
+  }
+
+  Async<TaskStats> stats(TaskId id) override {
+    CO_TRY(const auto task, ports_.store.tasks().get(id));
+    co_return co_await ports_.store.runs().stats(task.id);
+  }
+
+  Async<Preview> preview(PreviewRequest request) override {
+    CO_ENSURE(check_count(request.count));
+    CO_TRY(const auto now, ports_.store.now());
+    const auto from = request.from.value_or(now);
+    domain::TaskSpec spec;
+    spec.name = request.task_name;
+    spec.schedule = request.schedule;
+    spec.timezone = request.timezone;
+    const auto schedule = schedule_of(spec, from, ports_.zones);
+    if (!schedule) co_return std::unexpected(in_field(schedule.error()));
+    co_return Preview{domain::explain(*schedule),
+                      domain::slots(*schedule, from, TimePoint::max(), static_cast<std::size_t>(request.count))};
+  }
+
+ private:
+  // The spec with its dependencies as ids, or every fault of the draft at once.
+  Async<domain::TaskSpec> check(TaskDraft draft, TimePoint created_at) {
+    Faults faults(std::move(draft.faults));
+    auto spec = std::move(draft.spec);
+    CO_TRY(auto resolved, resolve(std::move(draft.dependencies)));
+    spec.dependencies = std::move(resolved.ids);
+    faults.add(std::move(resolved.unknown));
+    faults.add(domain::validate(spec));
+    if (!faults.judged("/task_type")) faults.add(ports_.parameters.check(spec.task_type, spec.parameters));
+    if (spec.schedule && !faults.judged("/schedule") && !faults.judged("/timezone"))
+      if (auto schedule = schedule_of(spec, created_at, ports_.zones); !schedule)
+        faults.add(in_field(std::move(schedule).error()).fields);
+    if (!faults.none()) co_return std::unexpected(std::move(faults).error());
+    co_return spec;
+  }
+
+  struct Resolved {
+    std::vector<TaskId> ids;
+    std::vector<FieldError> unknown;
+  };
+  Async<Resolved> resolve(std::vector<TaskRef> refs) {
+    Resolved all;
+    for (std::size_t i = 0; i < refs.size() && i <= domain::kDependenciesMax; ++i) {
+      if (const auto* id = std::get_if<TaskId>(&refs[i])) {
+        all.ids.push_back(*id);
+        continue;
+      }
+      const auto name = std::get<std::string>(refs[i]);
+      auto task = co_await ports_.store.tasks().find(name);
+      if (task)
+        all.ids.push_back(task->id);
+      else if (task.error().kind == ErrorKind::TaskNotFound)
+        all.unknown.push_back({fmt::format("/dependencies/{}", i), fmt::format("there is no task named '{}'", name)});
+      else
+        co_return std::unexpected(std::move(task).error());
+    }
+    co_return all;
+  }
+
+  // Slots up to `from` are none of this schedule's business; the first one after it is the next to fire.
+  SchedulerResult<void> plan_first_fire(domain::Task& task, TimePoint from) const {
+    task.watermark.reset();
+    task.next_fire_at.reset();
+    if (!task.spec.schedule) return {};
+    TRY(const auto schedule, schedule_of(task.spec, task.created_at, ports_.zones));
+    task.watermark = from;
+    if (task.spec.status == domain::TaskStatus::active) task.next_fire_at = domain::next_slot(schedule, from);
+    return {};
+  }
+
+  ServiceFactory::Ports ports_;
+};
+
+}  // namespace
+
+std::unique_ptr<TaskService> ServiceFactory::create_task_service() const {
+  return std::make_unique<TaskServiceImpl>(ports_);
+}
+
+}  // namespace scheduler::application

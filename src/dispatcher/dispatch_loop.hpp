@@ -1,0 +1,31 @@
+// dispatcher/dispatch_loop.hpp — due runs go to workers.
+#pragma once
+
+#include "application/ports/dispatch_repository.hpp"
+#include "application/ports/message_queue.hpp"
+#include "core/clock.hpp"
+#include "core/random.hpp"
+#include "dispatcher/loop.hpp"
+
+namespace scheduler::dispatcher {
+
+class DispatchLoop final : public Loop {
+ public:
+  DispatchLoop(application::DispatchRepository& runs, application::MessageQueue& queue, application::Metrics& metrics,
+               Random& random, domain::Strategy strategy)
+      : runs_(runs), queue_(queue), metrics_(metrics), strategy_(strategy), dice_(random.next()) {}
+  std::string_view name() const override { return "dispatch"; }
+  Async<Tick> tick() override;
+
+ private:
+  asio::awaitable<void> publish(std::vector<domain::WorkerLoad> workers, std::vector<domain::Assignment> won,
+                                std::vector<application::TaskExecution> work);
+
+  application::DispatchRepository& runs_;
+  application::MessageQueue& queue_;
+  application::Metrics& metrics_;
+  domain::Strategy strategy_;
+  std::uint64_t dice_;  // moves on with every plan, so that round_robin goes round
+};
+
+}  // namespace scheduler::dispatcher

@@ -1,0 +1,80 @@
+#include "dispatcher/heartbeat_loop.hpp"
+
+#include "core/log.hpp"
+#include "dispatcher/control.hpp"
+
+namespace scheduler::dispatcher {
+namespace {
+
+using namespace application;
+
+constexpr std::size_t kMessagesMax = 64;
+
+}  // namespace
+
+HeartbeatLoop::HeartbeatLoop(Store& store, MessageQueue& queue, Seconds worker_timeout, Wakes wakes, Micros wait_max)
+    : store_(store),
+      queue_(queue),
+      beats_(queue.consume(kHeartbeatQueue, kMessagesMax)),
+      worker_timeout_(worker_timeout),
+      wakes_(wakes),
+      wait_max_(wait_max) {}
+
+Async<Tick> HeartbeatLoop::tick() {
+  CO_TRY(const auto deliveries, beats_->receive(kMessagesMax, wait_max_));
+  std::vector<DeliveryTag> tags;
+  for (const auto& it : deliveries) tags.push_back(it.tag);
+  for (const auto& it : deliveries) {
+    const auto* beat = std::get_if<WorkerHeartbeat>(&it.message->payload);
+    if (!beat) continue;
+    auto accepted = co_await accept(*beat);
+    if (accepted) continue;
+    CO_CHECK(beats_->give_back(std::move(tags)));
+    co_return std::unexpected(std::move(accepted).error());
+  }
+  CO_CHECK(beats_->acknowledge(std::move(tags)));
+  co_return Tick{.done = deliveries.size(), .rest = Micros{0}};
+}
+
+Async<void> HeartbeatLoop::accept(WorkerHeartbeat beat) {
+  const auto& worker = beat.worker;
+  CO_TRY(const auto reply, store_.workers().heartbeat(beat, worker_timeout_));
+  if (reply.dead) {
+    co_await dismiss(worker.incarnation, reply.replaced ? TaskControl::Kind::replaced : TaskControl::Kind::retire);
+    co_return SchedulerResult<void>{};
+  }
+  if (reply.registered)
+    log::info("worker registered",
+              {{"worker", worker.id.value}, {"incarnation", worker.incarnation.value}, {"slots", worker.slots}});
+  for (const auto old : reply.declared_dead) {
+    log::info("earlier incarnation replaced", {{"worker", worker.id.value}, {"incarnation", old.value}});
+    co_await dismiss(old, TaskControl::Kind::replaced);
+  }
+  if (beat.leaving) log::info("worker left", {{"worker", worker.id.value}, {"incarnation", worker.incarnation.value}});
+  if (beat.leaving || !reply.declared_dead.empty()) wakes_.rescue.notify();
+  wakes_.dispatch.notify();  // it may have registered, or have more room than before
+  if (!beat.leaving) CO_CHECK(compare(std::move(beat)));
+  co_return SchedulerResult<void>{};
+}
+
+Async<void> HeartbeatLoop::compare(WorkerHeartbeat beat) {
+  CO_TRY(const auto now, store_.now());
+  CO_TRY(const auto assigned, store_.dispatch().assigned(beat.worker.incarnation, now - kMissingGrace));
+  std::vector<domain::Expected> expected;
+  for (const auto& it : assigned) expected.push_back({it.run, it.token, it.missing, it.cancel_requested});
+  const auto result = domain::reconcile(expected, beat.held);
+  if (!result.missing.empty() || !result.found.empty())
+    CO_CHECK(store_.dispatch().mark_missing(result.missing, result.found));
+  std::vector<AssignedRun> to_cancel;
+  for (const auto& it : result.to_cancel)
+    to_cancel.push_back({.run = it.run, .token = it.token, .incarnation = beat.worker.incarnation});
+  co_await send_control(queue_, std::move(to_cancel), TaskControl::Kind::cancel, domain::Reason::cancelled_by_user);
+  co_return SchedulerResult<void>{};
+}
+
+asio::awaitable<void> HeartbeatLoop::dismiss(IncarnationId incarnation, TaskControl::Kind kind) {
+  std::vector<AssignedRun> nobody{{.incarnation = incarnation}};
+  co_await send_control(queue_, std::move(nobody), kind, domain::Reason::worker_lost);
+}
+
+}  // namespace scheduler::dispatcher

@@ -1,0 +1,89 @@
+#include "dispatcher/rescue_loop.hpp"
+
+#include "core/log.hpp"
+#include "dispatcher/control.hpp"
+
+#include <fmt/format.h>
+
+namespace scheduler::dispatcher {
+namespace {
+
+using namespace application;
+
+constexpr std::size_t kRunsMax = 500;
+
+AssignedRun holder_of(const domain::TaskRun& run) {
+  return {
+      .run = run.id, .token = run.token, .incarnation = run.incarnation.value_or(IncarnationId{}), .state = run.state};
+}
+
+Ended lost(const RunContext& it, TimePoint now) {
+  const auto worker = it.run.worker.value_or(WorkerId{}).value;
+  return {.run = it.run.id,
+          .token = it.run.token,
+          .attempt_state = domain::AttemptState::lost,
+          .outcome = {.state = domain::AttemptState::lost,
+                      .reason = domain::Reason::worker_lost,
+                      .message = fmt::format("worker '{}' was lost during attempt {}", worker, it.run.attempt)},
+          .ended_at = now,
+          .next = domain::after_loss(it.policy, it.run, now),
+          .revoke = true};
+}
+
+// The worker should have ended it long ago: it hangs, or its clock does.
+Ended overdue(const RunContext& it, TimePoint now) {
+  const domain::Outcome outcome{.state = domain::AttemptState::timed_out,
+                                .reason = domain::Reason::timeout,
+                                .message = "ran past its timeout, and its worker did not stop it"};
+  return {.run = it.run.id,
+          .token = it.run.token,
+          .attempt_state = domain::AttemptState::timed_out,
+          .outcome = outcome,
+          .ended_at = now,
+          .next = domain::after_attempt(it.policy, it.run, outcome, now),
+          .revoke = true};
+}
+
+}  // namespace
+
+Async<Tick> RescueLoop::tick() {
+  CO_CHECK(forgive_own_silence());
+  CO_TRY(const auto dead, store_.workers().expire());
+  for (const auto& worker : dead)
+    log::warning("worker declared dead: its heartbeats stopped",
+                 {{"worker", worker.id.value}, {"incarnation", worker.incarnation.value}});
+  metrics_.add(Counter::workers_dead, dead.size());
+  CO_TRY(auto view, store_.dispatch().to_rescue(kRunsMax));
+  const bool more = view.orphaned.size() + view.overdue.size() >= kRunsMax;
+  CO_TRY(const auto rescued, take_back(std::move(view)));
+  co_return Tick{.done = rescued + dead.size(), .rest = more ? Micros{0} : kPoll};
+}
+
+// After a pause of this process (or at its start) it cannot know who was silent: everyone gets one more timeout.
+Async<void> RescueLoop::forgive_own_silence() {
+  const auto now = clock_.elapsed();
+  const bool was_away = !last_tick_ || now - *last_tick_ > worker_timeout_ / 2;
+  last_tick_ = now;
+  if (was_away) co_return co_await store_.workers().extend_deadlines(worker_timeout_);
+  co_return SchedulerResult<void>{};
+}
+
+Async<std::size_t> RescueLoop::take_back(RescueView view) {
+  std::vector<RunChange> changes;
+  std::vector<AssignedRun> to_kill;
+  for (const auto& it : view.orphaned) changes.push_back(lost(it, view.now));
+  for (const auto& it : view.overdue) {
+    changes.push_back(overdue(it, view.now));
+    to_kill.push_back(holder_of(it.run));
+  }
+  if (changes.empty()) co_return 0;
+  CO_TRY(const auto won, store_.dispatch().apply(std::move(changes)));
+  const auto rescued = static_cast<std::size_t>(std::ranges::count(won, true));
+  metrics_.add(Counter::runs_rescued, rescued);
+  log::info("runs taken back", {{"runs", rescued}});
+  co_await send_control(queue_, std::move(to_kill), TaskControl::Kind::cancel, domain::Reason::timeout);
+  dispatch_.notify();
+  co_return rescued;
+}
+
+}  // namespace scheduler::dispatcher

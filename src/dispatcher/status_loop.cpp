@@ -1,0 +1,125 @@
+#include "dispatcher/status_loop.hpp"
+
+#include "core/log.hpp"
+#include "domain/transitions.hpp"
+
+#include <unordered_set>
+
+namespace scheduler::dispatcher {
+namespace {
+
+using namespace application;
+
+constexpr std::size_t kMessagesMax = 256;
+
+std::vector<StatusUpdate> flatten(const std::vector<Delivery>& deliveries) {
+  std::vector<StatusUpdate> all;
+  for (const auto& delivery : deliveries)
+    if (const auto* updates = std::get_if<std::vector<StatusUpdate>>(&delivery.message->payload))
+      all.insert(all.end(), updates->begin(), updates->end());
+  return all;
+}
+
+// A run whose end is in the same batch needs no row that says it began.
+std::unordered_set<RunId> ended_runs(const std::vector<StatusUpdate>& updates) {
+  std::unordered_set<RunId> ended;
+  for (const auto& it : updates)
+    if (it.outcome) ended.insert(it.run);
+  return ended;
+}
+
+RunChange to_change(const StatusUpdate& report, const RunContext& context, TimePoint now) {
+  const auto began = report.age ? std::optional(now - *report.age) : std::nullopt;
+  if (!report.outcome) return Started{report.run, report.token, began.value_or(now)};
+  if (report.unstarted) return Returned{report.run, report.token};
+  return Ended{.run = report.run,
+               .token = report.token,
+               .attempt_state = report.outcome->state,
+               .outcome = *report.outcome,
+               .started_at = began,
+               .ended_at = began ? *began + report.duration : now,
+               .log_lines = report.log_lines,
+               .next = domain::after_attempt(context.policy, context.run, *report.outcome, now)};
+}
+
+void count_end(Metrics& metrics, const Ended& ended, const domain::TaskRun& run) {
+  if (const auto* end = std::get_if<domain::End>(&ended.next)) {
+    switch (end->state) {
+      case domain::RunState::succeeded:
+        metrics.add(Counter::runs_succeeded);
+        break;
+      case domain::RunState::timed_out:
+        metrics.add(Counter::runs_timed_out);
+        break;
+      case domain::RunState::cancelled:
+        metrics.add(Counter::runs_cancelled);
+        break;
+      default:
+        metrics.add(Counter::runs_failed);
+        break;
+    }
+  } else {
+    metrics.add(Counter::attempts_retried);
+  }
+  if (!ended.started_at) return;
+  metrics.observe(Histogram::attempt_duration, ended.ended_at - *ended.started_at);
+  metrics.observe(Histogram::start_latency, std::max(Micros{0}, *ended.started_at - run.due_at));
+}
+
+}  // namespace
+
+StatusLoop::StatusLoop(DispatchRepository& runs, MessageQueue& queue, Metrics& metrics, WakeSignal& dispatch,
+                       Micros wait_max)
+    : runs_(runs),
+      reports_(queue.consume(kStatusQueue, kMessagesMax)),
+      metrics_(metrics),
+      dispatch_(dispatch),
+      wait_max_(wait_max) {}
+
+Async<Tick> StatusLoop::tick() {
+  CO_TRY(auto deliveries, reports_->receive(kMessagesMax, wait_max_));
+  if (deliveries.empty()) co_return Tick{.rest = Micros{0}};
+  std::vector<DeliveryTag> tags;
+  for (const auto& it : deliveries) tags.push_back(it.tag);
+  const auto applied = co_await apply(std::move(deliveries));
+  if (!applied) {
+    CO_CHECK(reports_->give_back(std::move(tags)));  // nothing is lost: they come again
+    co_return std::unexpected(applied.error());
+  }
+  CO_CHECK(reports_->acknowledge(std::move(tags)));
+  co_return Tick{.done = *applied, .rest = Micros{0}};
+}
+
+Async<std::size_t> StatusLoop::apply(std::vector<Delivery> deliveries) {
+  const auto updates = flatten(deliveries);
+  const auto ended = ended_runs(updates);
+  std::vector<RunId> ids;
+  for (const auto& it : updates) ids.push_back(it.run);
+  CO_TRY(const auto contexts, runs_.contexts(std::move(ids)));
+
+  std::vector<RunChange> changes;
+  for (const auto& report : updates) {
+    if (!report.outcome && ended.contains(report.run)) continue;
+    const auto found = contexts.runs.find(report.run);
+    if (found == contexts.runs.end() || found->second.run.token != report.token) {
+      metrics_.add(Counter::reports_refused);
+      log::info("report refused: not about the current attempt", {{"run", report.run.value}, {"token", report.token}});
+      continue;
+    }
+    changes.push_back(to_change(report, found->second, contexts.now));
+  }
+  if (changes.empty()) co_return 0;
+
+  CO_TRY(const auto won, runs_.apply(changes));
+  std::size_t applied = 0;
+  for (std::size_t i = 0; i < won.size(); ++i) {
+    const auto* end = std::get_if<Ended>(&changes[i]);
+    if (won[i] && end) count_end(metrics_, *end, contexts.runs.at(end->run).run);
+    if (!won[i] && end) metrics_.add(Counter::reports_refused);
+    applied += won[i] ? 1 : 0;
+  }
+  if (!ended.empty()) dispatch_.notify();  // slots are free, retries or dependants may be due
+  co_return applied;
+}
+
+}  // namespace scheduler::dispatcher

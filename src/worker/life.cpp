@@ -1,0 +1,373 @@
+#include "worker/life.hpp"
+
+#include "core/log.hpp"
+#include "domain/prefetch.hpp"
+#include "worker/output_buffer.hpp"
+
+#include <fmt/format.h>
+
+namespace scheduler::worker {
+namespace {
+
+using namespace application;
+using namespace std::chrono_literals;
+
+constexpr Micros kReceiveWait = 1s;
+constexpr Micros kRateWindow = 100ms;
+constexpr Micros kLogPause = 50ms;             // chunks of this long travel together
+constexpr std::size_t kLogBytesMax = 1 << 20;  // per message
+constexpr Micros kRetryPauseMin = 100ms;
+constexpr Micros kRetryPauseMax = 5s;
+
+// Publishes until the queue takes it: reports of work that was done are never given up while the process lives.
+asio::awaitable<void> publish_until_taken(MessageQueue& queue, Timer& timer, QueueName to, Message message) {
+  for (Micros pause = kRetryPauseMin;; pause = std::min(pause * 2, kRetryPauseMax)) {
+    const auto sent = co_await queue.publish_message(to, message);
+    if (sent) co_return;
+    log::warning("queue does not take messages; trying again", {{"queue", to.value}, {"why", sent.error().message}});
+    co_await timer.sleep(pause);
+  }
+}
+
+// What the worker makes of an attempt that it told to stop. A stop that was asked for decides, whatever the process
+// said on its way out.
+std::optional<domain::Outcome> after_stop(StopReason why, const TaskExecution& work, domain::Outcome seen) {
+  switch (why) {
+    case StopReason::cancelled:
+      return domain::Outcome{.state = domain::AttemptState::cancelled,
+                             .reason = domain::Reason::cancelled_by_user,
+                             .message = "cancelled while it was running",
+                             .exit_code = seen.exit_code,
+                             .http_status = seen.http_status};
+    case StopReason::timeout:
+      return domain::Outcome{.state = domain::AttemptState::timed_out,
+                             .reason = domain::Reason::timeout,
+                             .message = fmt::format("ran longer than its timeout of {} s", work.timeout.count()),
+                             .exit_code = seen.exit_code,
+                             .http_status = seen.http_status};
+    case StopReason::shutdown:
+      return domain::Outcome{.state = domain::AttemptState::lost,
+                             .reason = domain::Reason::shutdown,
+                             .message = "its worker was stopped before it could end"};
+    case StopReason::superseded:
+      return std::nullopt;  // nobody waits for this token any more
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+// The sink of one attempt: its buffer, and a note that there is something to send.
+struct Life::Output final : OutputSink {
+  Output(const TaskExecution& work, const Clock& clock, WakeSignal& wake)
+      : buffer(work.run, work.attempt, clock), wake_(wake) {}
+  void write(Stream stream, std::string_view bytes) override {
+    buffer.write(stream, bytes);
+    if (!dirty) wake_.notify();
+    dirty = true;
+  }
+  OutputBuffer buffer;
+  bool dirty = false;
+
+ private:
+  WakeSignal& wake_;
+};
+
+Life::Life(asio::io_context& io, Ports& ports, const Settings& settings, IncarnationId id)
+    : ports_(ports),
+      settings_(settings),
+      id_(id),
+      loops_(io, ports.timer),
+      attempts_(io, ports.timer),
+      work_(ports.queue.consume(worker_queue(id), 256)),
+      start_(ports.timer.wake_signal()),
+      report_(ports.timer.wake_signal()),
+      log_(ports.timer.wake_signal()),
+      beat_(ports.timer.wake_signal()),
+      deadline_(ports.timer.wake_signal()),
+      over_(ports.timer.wake_signal()),
+      window_began_(ports.clock.elapsed()),
+      capacity_(settings.slots),
+      announced_capacity_(settings.slots) {}
+
+Life::~Life() = default;
+
+asio::awaitable<Life::End> Life::run() {
+  loops_.spawn("worker heartbeats", heartbeats());
+  loops_.spawn("worker receive", receive());
+  loops_.spawn("worker start", start_attempts());
+  loops_.spawn("worker deadlines", watch_deadlines());
+  loops_.spawn("worker reports", send_reports());
+  loops_.spawn("worker logs", send_logs());
+  while (!end_) co_await over_->wait(1h);
+  co_await finish_attempts();
+  closing_ = true;
+  work_->interrupt();
+  for (auto* signal : {start_.get(), report_.get(), log_.get(), beat_.get(), deadline_.get()}) signal->notify();
+  co_await loops_.join();
+  work_.reset();
+  // Declared dead: nobody listens to it, and nothing in its queue may be done by it.
+  if (*end_ == End::left)
+    co_await publish_until_taken(ports_.queue, ports_.timer, kHeartbeatQueue, Message{beat(true)});
+  (void)co_await ports_.queue.remove(worker_queue(id_));
+  co_return *end_;
+}
+
+void Life::drain() {
+  draining_ = true;
+  for (const auto& work : held_.take_ready()) hand_back(work);
+  beat_->notify();
+  end_of_life(End::left);
+}
+
+void Life::end_of_life(End how) {
+  if (!end_ || how != End::left) end_ = how;
+  if (how != End::left) {
+    (void)held_.take_ready();
+    held_.stop_all(StopReason::superseded);
+  }
+  over_->notify();
+}
+
+// An orderly leave gives attempts drain_timeout; an incarnation that was declared dead has none.
+asio::awaitable<void> Life::finish_attempts() {
+  const auto deadline = ports_.clock.elapsed() + settings_.drain_timeout;
+  while (attempts_.size() > 0 && *end_ == End::left && ports_.clock.elapsed() < deadline)
+    co_await over_->wait(std::min<Micros>(deadline - ports_.clock.elapsed(), 1s));
+  held_.stop_all(*end_ == End::left ? StopReason::shutdown : StopReason::superseded);
+  co_await attempts_.join();
+}
+
+// --- taking work ---
+
+asio::awaitable<void> Life::receive() {
+  while (!closing_) {
+    const auto deliveries = co_await work_->receive(64, kReceiveWait);
+    if (!deliveries) {
+      co_await ports_.timer.sleep(kRetryPauseMin);
+      continue;
+    }
+    std::vector<DeliveryTag> done;
+    for (const auto& it : *deliveries) {
+      done.push_back(it.tag);
+      if (const auto* work = std::get_if<std::vector<TaskExecution>>(&it.message->payload)) take(*work);
+      if (const auto* controls = std::get_if<std::vector<TaskControl>>(&it.message->payload))
+        for (const auto& control : *controls) obey(control);
+    }
+    // Held in memory is enough: if this process dies, its incarnation does, and the store still knows the runs.
+    if (!done.empty()) (void)co_await work_->acknowledge(std::move(done));
+  }
+}
+
+void Life::take(const std::vector<TaskExecution>& work) {
+  for (const auto& it : work) {
+    if (draining_ || (end_ && *end_ != End::left)) {
+      hand_back(it);
+    } else if (held_.accept(it) == HeldRuns::Accepted::stale) {
+      log::info("work refused: a later token was seen", {{"run", it.run.value}, {"token", it.token}});
+    }
+  }
+  start_->notify();
+}
+
+void Life::obey(const TaskControl& control) {
+  switch (control.kind) {
+    case TaskControl::Kind::cancel: {
+      const bool timeout = control.reason == domain::Reason::timeout;
+      const auto unstarted =
+          held_.stop(control.run, control.token, timeout ? StopReason::superseded : StopReason::cancelled);
+      if (unstarted && !timeout)
+        report_end(*unstarted, *after_stop(StopReason::cancelled, unstarted->execution, {}), 0);
+      break;
+    }
+    case TaskControl::Kind::retire:
+      end_of_life(End::retired);
+      break;
+    case TaskControl::Kind::replaced:
+      end_of_life(End::replaced);
+      break;
+  }
+}
+
+void Life::hand_back(const TaskExecution& work) {
+  report({.run = work.run,
+          .attempt = work.attempt,
+          .token = work.token,
+          .incarnation = id_,
+          .outcome = domain::Outcome{.state = domain::AttemptState::lost, .reason = domain::Reason::shutdown},
+          .unstarted = true},
+         std::nullopt);
+}
+
+// --- executing ---
+
+asio::awaitable<void> Life::start_attempts() {
+  while (!closing_) {
+    while (held_.running() < static_cast<std::size_t>(settings_.slots)) {
+      auto run = held_.begin_next(ports_.clock.elapsed());
+      if (!run) break;
+      attempts_.spawn("attempt", attempt(std::move(run)));
+    }
+    co_await start_->wait(1h);
+  }
+}
+
+asio::awaitable<void> Life::attempt(std::shared_ptr<HeldRun> run) {
+  const auto& work = run->execution;
+  report({.run = work.run, .attempt = work.attempt, .token = work.token, .incarnation = id_}, run->began);
+  const auto output = std::make_shared<Output>(work, ports_.clock, *log_);
+  outputs_.emplace(std::pair{work.run, work.token}, output);
+  const std::pair deadline{run->began + work.timeout, next_deadline_++};
+  if (deadlines_.emplace(deadline, run).first == deadlines_.begin()) deadline_->notify();
+
+  domain::Outcome outcome;
+  if (auto* executor = ports_.executors.find(work.task_type)) {
+    outcome = co_await executor->execute(work, *output, run->stop);
+  } else {
+    outcome = {.state = domain::AttemptState::failed,
+               .reason = domain::Reason::executor_error,
+               .message = fmt::format("this worker cannot execute tasks of type '{}'", work.task_type)};
+  }
+
+  deadlines_.erase(deadline);
+  output->buffer.close();
+  auto chunks = output->buffer.take(true);
+  late_chunks_.insert(late_chunks_.end(), std::make_move_iterator(chunks.begin()),
+                      std::make_move_iterator(chunks.end()));
+  if (!late_chunks_.empty()) log_->notify();
+  outputs_.erase({work.run, work.token});
+  held_.ended(*run);
+  ++window_ended_;
+  std::optional<domain::Outcome> final = std::move(outcome);
+  if (const auto why = run->stop.reason()) final = after_stop(*why, work, *std::move(final));
+  if (final)
+    report_end(*run, *std::move(final), output->buffer.lines());
+  else
+    held_.forget(work.run, work.token);
+  start_->notify();
+  over_->notify();
+}
+
+asio::awaitable<void> Life::watch_deadlines() {
+  while (!closing_) {
+    const auto now = ports_.clock.elapsed();
+    while (!deadlines_.empty() && deadlines_.begin()->first.first <= now) {
+      const auto run = deadlines_.begin()->second.lock();
+      deadlines_.erase(deadlines_.begin());
+      if (run) run->stop.request(StopReason::timeout);
+    }
+    co_await deadline_->wait(deadlines_.empty() ? Micros{1h} : deadlines_.begin()->first.first - now);
+  }
+}
+
+// --- reporting ---
+
+void Life::report(StatusUpdate update, std::optional<Micros> began) {
+  reports_.push_back({std::move(update), began});
+  report_->notify();
+}
+
+void Life::report_end(const HeldRun& run, domain::Outcome outcome, std::int64_t log_lines) {
+  report({.run = run.execution.run,
+          .attempt = run.execution.attempt,
+          .token = run.execution.token,
+          .incarnation = id_,
+          .duration = run.place == HeldRun::Place::ready ? Micros{0} : ports_.clock.elapsed() - run.began,
+          .outcome = std::move(outcome),
+          .log_lines = log_lines},
+         run.place == HeldRun::Place::ready ? std::nullopt : std::optional(run.began));
+}
+
+// The receiver knows nothing of our clock: the instant of the start becomes an age when it leaves.
+std::vector<StatusUpdate> Life::take_reports() {
+  const auto pending = std::exchange(reports_, {});
+  std::set<std::pair<RunId, Token>> ended;
+  for (const auto& it : pending)
+    if (it.update.outcome) ended.insert({it.update.run, it.update.token});
+  const auto now = ports_.clock.elapsed();
+  std::vector<StatusUpdate> batch;
+  for (const auto& it : pending) {
+    if (!it.update.outcome && ended.contains({it.update.run, it.update.token})) continue;  // its end says it all
+    batch.push_back(it.update);
+    if (it.began) batch.back().age = now - *it.began;
+  }
+  return batch;
+}
+
+asio::awaitable<void> Life::send_reports() {
+  while (!closing_ || !reports_.empty()) {
+    if (reports_.empty()) co_await report_->wait(1h);
+    const auto batch = take_reports();
+    if (batch.empty()) continue;
+    co_await publish_until_taken(ports_.queue, ports_.timer, kStatusQueue, Message{batch});
+    for (const auto& it : batch)
+      if (it.outcome) held_.forget(it.run, it.token);
+    measure_rate();
+  }
+}
+
+asio::awaitable<void> Life::send_logs() {
+  while (!closing_ || !late_chunks_.empty()) {
+    if (late_chunks_.empty()) co_await log_->wait(1h);
+    auto chunks = std::exchange(late_chunks_, {});
+    for (auto& [key, output] : outputs_) {
+      if (!std::exchange(output->dirty, false)) continue;
+      auto more = output->buffer.take(true);
+      chunks.insert(chunks.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+    }
+    while (!chunks.empty()) {
+      std::size_t n = 0;
+      for (std::size_t bytes = 0; n < chunks.size() && (n == 0 || bytes < kLogBytesMax); ++n)
+        bytes += chunks[n].text.size();
+      const auto end = chunks.begin() + static_cast<std::ptrdiff_t>(n);
+      std::vector<LogChunk> part(std::make_move_iterator(chunks.begin()), std::make_move_iterator(end));
+      chunks.erase(chunks.begin(), end);
+      co_await publish_until_taken(ports_.queue, ports_.timer, kLogQueue, Message{std::move(part)});
+    }
+    if (!closing_) co_await ports_.timer.sleep(kLogPause);
+  }
+}
+
+void Life::measure_rate() {
+  const auto elapsed = ports_.clock.elapsed() - window_began_;
+  if (elapsed < kRateWindow) return;
+  const double per_second = static_cast<double>(window_ended_) * 1e6 / static_cast<double>(elapsed.count());
+  capacity_ = settings_.slots + domain::prefetch(per_second);
+  window_ended_ = 0;
+  window_began_ += elapsed;
+  // News worth a message of its own: a quarter more or less than what the dispatchers know.
+  if (std::abs(capacity_ - announced_capacity_) > std::max(8, announced_capacity_ / 4)) beat_->notify();
+}
+
+// --- heartbeats ---
+
+WorkerHeartbeat Life::beat(bool leaving) const {
+  const auto host = ports_.host_load();
+  return {.worker = {.id = settings_.id,
+                     .incarnation = id_,
+                     .host = settings_.host,
+                     .pid = settings_.pid,
+                     .version = settings_.version,
+                     .task_types = ports_.executors.task_types(),
+                     .labels = settings_.labels,
+                     .slots = settings_.slots,
+                     .capacity = capacity_,
+                     .busy = static_cast<int>(held_.running()),
+                     .load = host.load,
+                     .memory_bytes = host.memory_bytes,
+                     .state = draining_ ? domain::WorkerState::draining : domain::WorkerState::alive},
+          .held = held_.inventory(),
+          .leaving = leaving};
+}
+
+asio::awaitable<void> Life::heartbeats() {
+  while (!closing_) {
+    measure_rate();
+    announced_capacity_ = capacity_;
+    const auto sent = co_await ports_.queue.publish_message(kHeartbeatQueue, Message{beat(false)});
+    if (!sent) log::warning("heartbeat not sent", {{"why", sent.error().message}});
+    if (!closing_) co_await beat_->wait(settings_.heartbeat_interval);
+  }
+}
+
+}  // namespace scheduler::worker

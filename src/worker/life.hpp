@@ -1,0 +1,108 @@
+// worker/life.hpp — one incarnation: takes work and control, executes, reports, heartbeats, until it is over.
+//
+// Always true: an attempt that began is reported until the queue has taken its report; a run stays in the inventory
+// until then.
+#pragma once
+
+#include "application/ports/message_queue.hpp"
+#include "application/ports/task_executor.hpp"
+#include "core/clock.hpp"
+#include "core/random.hpp"
+#include "core/task_group.hpp"
+#include "worker/held_runs.hpp"
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace scheduler::worker {
+
+struct HostLoad {
+  double load = 0;  // one-minute load average
+  std::int64_t memory_bytes = 0;
+};
+
+struct Ports {
+  application::MessageQueue& queue;
+  application::ExecutorRegistry& executors;
+  const Clock& clock;
+  Timer& timer;
+  Random& random;
+  std::function<HostLoad()> host_load;
+};
+
+struct Settings {
+  WorkerId id;
+  std::string host;
+  std::int64_t pid = 0;
+  std::string version;
+  domain::Labels labels;
+  int slots = 1;
+  Micros heartbeat_interval = std::chrono::seconds{5};
+  Micros drain_timeout = std::chrono::seconds{30};
+};
+
+class Life {
+ public:
+  enum class End { left, retired, replaced };
+
+  Life(asio::io_context& io, Ports& ports, const Settings& settings, IncarnationId id);
+  ~Life();
+
+  // Until drain() has been carried out, or the dispatchers declared this incarnation dead.
+  asio::awaitable<End> run();
+  // Hands back what has not begun, lets attempts end within drain_timeout, then stops them.
+  void drain();
+  [[nodiscard]] IncarnationId id() const { return id_; }
+
+ private:
+  struct Output;
+
+  asio::awaitable<void> receive();
+  asio::awaitable<void> start_attempts();
+  asio::awaitable<void> attempt(std::shared_ptr<HeldRun> run);
+  asio::awaitable<void> watch_deadlines();
+  asio::awaitable<void> send_reports();
+  asio::awaitable<void> send_logs();
+  asio::awaitable<void> heartbeats();
+  asio::awaitable<void> finish_attempts();
+
+  void take(const std::vector<application::TaskExecution>& work);
+  void obey(const application::TaskControl& control);
+  void end_of_life(End how);
+  void hand_back(const application::TaskExecution& work);
+  void report(application::StatusUpdate update, std::optional<Micros> began);
+  void report_end(const HeldRun& run, domain::Outcome outcome, std::int64_t log_lines);
+  void measure_rate();
+  [[nodiscard]] application::WorkerHeartbeat beat(bool leaving) const;
+  [[nodiscard]] std::vector<application::StatusUpdate> take_reports();
+
+  Ports& ports_;
+  const Settings& settings_;
+  IncarnationId id_;
+  TaskGroup loops_, attempts_;
+  HeldRuns held_;
+  std::unique_ptr<application::QueueConsumer> work_;
+  std::unique_ptr<WakeSignal> start_, report_, log_, beat_, deadline_, over_;
+  struct Pending {
+    application::StatusUpdate update;
+    std::optional<Micros> began;
+  };
+  std::vector<Pending> reports_;
+  std::map<std::pair<RunId, Token>, std::shared_ptr<Output>> outputs_;
+  std::vector<application::LogChunk> late_chunks_;                                // of attempts that have ended
+  std::map<std::pair<Micros, std::uint64_t>, std::weak_ptr<HeldRun>> deadlines_;  // the number makes keys unique
+  std::uint64_t next_deadline_ = 0;
+  std::optional<End> end_;
+  bool draining_ = false;
+  bool closing_ = false;  // loops end
+  // Ended attempts since `window_began_`, for the prefetch.
+  std::int64_t window_ended_ = 0;
+  Micros window_began_{0};
+  int capacity_ = 1, announced_capacity_ = 1;
+};
+
+}  // namespace scheduler::worker

@@ -16,6 +16,12 @@ bool is_blank(char c) { return c == ' ' || c == '\t'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
+std::string lowercase(std::string_view text) {
+  std::string result(text);
+  std::ranges::transform(result, result.begin(), lower);
+  return result;
+}
+
 // A piece of the text that still knows where it stands; positions count from 1.
 struct Piece {
   std::string_view text;
@@ -131,8 +137,7 @@ SchedulerResult<Schedule> cron(std::string_view text, std::uint64_t hash_seed, S
 SchedulerResult<Schedule> at_word(const ScheduleSpec& spec, Piece rest, Schedule::Rule rule) {
   const auto word = rest.take_while([](char c) { return !is_blank(c); });
   rest.skip_blanks();
-  std::string known(word.text);
-  std::ranges::transform(known, known.begin(), lower);
+  const auto known = lowercase(word.text);
   if (known == "@every") return every(spec, rest, std::move(rule));
   if (known == "@at") return at(rest, std::move(rule));
   const auto nickname = std::ranges::find(kNicknames, std::string_view(known), &Nickname::word);
@@ -147,6 +152,14 @@ SchedulerResult<Schedule> at_word(const ScheduleSpec& spec, Piece rest, Schedule
                                                      "as in '30 6 * * *'",
                                                      known));
   return cron(nickname->cron, spec.hash_seed, std::move(rule));
+}
+
+// "daily" or "every 5m" would only be told that fields are missing; they miss no more than the '@'.
+SchedulerResult<void> check_at_sign(Piece rest) {
+  const auto word = rest.take_while([](char c) { return !is_blank(c); });
+  const auto known = std::ranges::find(kAtWords, '@' + lowercase(word.text));
+  if (known == std::end(kAtWords)) return {};
+  return schedule_fault(word.position, fmt::format("'{}' begins with an @; write {}", word.text, *known));
 }
 
 // --- the text as a whole ---
@@ -174,6 +187,7 @@ SchedulerResult<Schedule> parse_schedule(const ScheduleSpec& spec) {
   Piece rest{spec.text};
   rest.skip_blanks();
   if (!rest.empty() && rest.text.front() == '@') return at_word(spec, rest, std::move(rule));
+  CHECK(check_at_sign(rest));
   return cron(spec.text, spec.hash_seed, std::move(rule));
 }
 

@@ -13,6 +13,7 @@ using namespace application;
 using namespace std::chrono_literals;
 
 constexpr Micros kReceiveWait = 1s;
+constexpr Micros kSecondBeat = 200ms;
 constexpr Micros kRateWindow = 100ms;
 constexpr Micros kLogPause = 50ms;             // chunks of this long travel together
 constexpr std::size_t kLogBytesMax = 1 << 20;  // per message
@@ -119,6 +120,8 @@ void Life::drain() {
   beat_->notify();
   end_of_life(End::left);
 }
+
+void Life::hurry() { held_.stop_all(StopReason::shutdown); }
 
 void Life::end_of_life(End how) {
   if (!end_ || how != End::left) end_ = how;
@@ -360,13 +363,14 @@ WorkerHeartbeat Life::beat(bool leaving) const {
           .leaving = leaving};
 }
 
+// The second heartbeat comes early: it proves that the first was no late message of a dead process (worker_repository.hpp).
 asio::awaitable<void> Life::heartbeats() {
-  while (!closing_) {
+  for (Micros pause = kSecondBeat; !closing_; pause = settings_.heartbeat_interval) {
     measure_rate();
     announced_capacity_ = capacity_;
     const auto sent = co_await ports_.queue.publish_message(kHeartbeatQueue, Message{beat(false)});
     if (!sent) log::warning("heartbeat not sent", {{"why", sent.error().message}});
-    if (!closing_) co_await beat_->wait(settings_.heartbeat_interval);
+    if (!closing_) co_await beat_->wait(std::min(pause, settings_.heartbeat_interval));
   }
 }
 

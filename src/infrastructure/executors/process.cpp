@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <fcntl.h>
+#include <set>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -93,10 +94,6 @@ SchedulerResult<UniqueFd> make_input(const std::string& text) {
   }
   if (!text.empty()) ::lseek(input.get(), 0, SEEK_SET);
   return input;
-}
-
-void signal_all(const std::vector<pid_t>& pids, int signal) {
-  for (const auto pid : pids) ::kill(pid, signal);
 }
 
 }  // namespace
@@ -214,19 +211,27 @@ asio::awaitable<void> ProcessRunner::wait_for_end(Attempt& attempt, StopSignal& 
 }
 
 // SIGTERM to the whole tree, then time for it to end. A shell dies of it at once, what it started may still be tidying
-// up: so the wait is for the tree, not for the main process.
+// up: so the wait is for the tree, not for the main process. Who was started after the first look is told only when its
+// parent has died of the signal; a child whose parent lives is part of the tidying up.
 asio::awaitable<void> ProcessRunner::terminate(Attempt& attempt) {
   const auto deadline = clock_.elapsed() + settings_.kill_grace;
-  const auto members = table_.members(attempt.pid);
-  signal_all(members, SIGTERM);
-  signal_all(members, SIGCONT);  // one that is stopped would never see the first
+  std::set<pid_t> told;
+  auto poll = kPollMin;
   for (auto now = clock_.elapsed(); now < deadline; now = clock_.elapsed()) {
-    if (!attempt.ended())
-      co_await attempt.wake->wait(deadline - now);
-    else if (table_.members(attempt.pid).empty())
-      co_return;
+    const auto members = table_.members(attempt.pid);
+    if (attempt.ended() && members.empty()) co_return;
+    const bool is_first_look = told.empty();
+    for (const auto& member : members) {
+      if (!is_first_look && !member.is_orphan) continue;
+      if (!told.insert(member.pid).second) continue;
+      ::kill(member.pid, SIGTERM);
+      ::kill(member.pid, SIGCONT);  // one that is stopped would never see the first
+    }
+    if (attempt.ended())
+      co_await timer_.sleep(std::min(poll, deadline - now));
     else
-      co_await timer_.sleep(std::min(kPollMax, deadline - now));
+      co_await attempt.wake->wait(deadline - now);
+    poll = std::min(poll * 2, kPollMax);
   }
 }
 
@@ -244,7 +249,7 @@ asio::awaitable<bool> ProcessRunner::kill_tree(Attempt& attempt) {
     }
     if (clock_.elapsed() > deadline) co_return false;
     ::kill(-attempt.pid, SIGKILL);
-    signal_all(members, SIGKILL);
+    for (const auto& member : members) ::kill(member.pid, SIGKILL);
     if (!attempt.ended())
       co_await attempt.wake->wait(poll);
     else

@@ -208,15 +208,15 @@ void ProcessTable::forget(pid_t leader) {
   table.by_pid.erase(leader);
 }
 
-std::vector<pid_t> ProcessTable::members(pid_t leader) const {
+std::vector<ProcessTable::Member> ProcessTable::members(pid_t leader) const {
   auto& table = leaders();
   const std::lock_guard lock(table.mutex);
   const auto all = read_processes();
-  std::vector<pid_t> found;
+  std::vector<Member> found;
   for (const auto& [root, tree] : trees_below(::getpid(), all))
     if (belongs_to(leader, all.at(root), tree, table))
       for (const auto* process : tree)
-        if (process->is_alive()) found.push_back(process->pid);
+        if (process->is_alive()) found.push_back({process->pid, process->pid == root && root != leader});
   return found;
 }
 

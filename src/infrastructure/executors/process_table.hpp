@@ -33,8 +33,12 @@ class ProcessTable {
   // The leader has ended and must be reaped, or is given up.
   void forget(pid_t leader);
 
+  struct Member {
+    pid_t pid = 0;
+    bool is_orphan = false;  // its parent has ended
+  };
   // Every process of the leader's tree that is alive, the leader included. Reads all of /proc: milliseconds.
-  [[nodiscard]] std::vector<pid_t> members(pid_t leader) const;
+  [[nodiscard]] std::vector<Member> members(pid_t leader) const;
 
   // False only when no process can be left of any leader that has ended. Costs a few system calls.
   [[nodiscard]] bool has_orphans() const;

@@ -318,7 +318,7 @@ TEST_F(ShellExecutorTest, Stop_DaemonThatIgnoresSigterm_IsGone) {
 
 TEST_F(ShellExecutorTest, Stop_RequestedBeforeTheStart_EndsAtOnce) {
   stop.request(StopReason::shutdown);
-  EXPECT_EQ(shell("sleep 1000").reason, Reason::signal);
+  EXPECT_EQ(shell("sleep 1000").state, AttemptState::failed);
 }
 
 TEST_F(ShellExecutorTest, Stop_RequestedAfterTheEnd_IsHarmless) {

@@ -4,6 +4,7 @@
 
 #include "core/ids.hpp"
 #include "core/time.hpp"
+#include "domain/reconcile.hpp"
 #include "domain/retry.hpp"
 #include "domain/worker_info.hpp"
 
@@ -35,22 +36,18 @@ struct StatusUpdate {
   int attempt = 1;
   Token token = 0;
   IncarnationId incarnation;
-  Micros age{0};       // since the attempt began, by the worker's monotonic clock, at the moment of sending
-  Micros duration{0};  // how long it took, once it has ended
+  std::optional<Micros> age;  // since the attempt began, when this was sent; nothing: it never began
+  Micros duration{0};         // how long it took, once it has ended
   std::optional<domain::Outcome> outcome;
+  bool unstarted = false;      // with an outcome: the worker hands the run back without having begun
   std::int64_t log_lines = 0;  // how many lines of output were sent, once it has ended
-};
-
-struct HeldRun {
-  RunId run;
-  Token token = 0;
 };
 
 // The worker is alive, this is what it is and holds. The first one of an incarnation registers it.
 struct WorkerHeartbeat {
   domain::WorkerInfo worker;
-  std::vector<HeldRun> held;  // sorted by run: everything received and not yet reported as ended
-  bool leaving = false;       // the last one of an orderly stop
+  std::vector<domain::Held> held;  // sorted by run: everything received and not yet reported as ended
+  bool leaving = false;            // the last one of an orderly stop
 };
 
 // To a worker: about one run, or about the worker itself.
@@ -59,8 +56,6 @@ struct TaskControl {
     cancel,    // stop the attempt of `run` whose token is at most `token`
     retire,    // this incarnation was declared dead: stop everything, start a new one
     replaced,  // another process registered under this worker's id: stop for good
-    drain,     // take nothing new
-    undrain,
   } kind = Kind::cancel;
   RunId run;
   Token token = 0;

@@ -39,6 +39,7 @@ Millis backoff(const RetryBackoff& policy, RunId run, int next) {
 }
 
 AfterAttempt after_attempt(const Policy& policy, const TaskRun& run, const Outcome& outcome, TimePoint now) {
+  if (outcome.state == AttemptState::lost) return after_loss(policy, run, now);  // it stopped in the middle of it
   const bool retryable = outcome.state == AttemptState::failed || outcome.state == AttemptState::timed_out;
   const int used = run.attempt - run.lost_attempts;  // tries that count against the budget, this one included
   if (retryable && run.cancel_requested) return End{RunState::cancelled};

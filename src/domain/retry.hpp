@@ -17,7 +17,7 @@ inline constexpr int kLostAttemptsMax = 3;
 
 // How an attempt ended, as the worker saw it.
 struct Outcome {
-  AttemptState state = AttemptState::succeeded;  // succeeded, failed, timed_out or cancelled
+  AttemptState state = AttemptState::succeeded;  // succeeded, failed, timed_out, cancelled; lost: the worker stopped
   Reason reason = Reason::none;
   std::string message;
   std::optional<int> exit_code, http_status;

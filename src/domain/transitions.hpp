@@ -19,14 +19,15 @@ enum class Event {
   succeed,   // the worker says how it ended …
   fail,
   time_out,
-  retry,    // … or the attempt ended badly and another one follows
-  cancel,   // by a person, before dispatch; or the worker says it killed the attempt
-  rescue,   // the worker is lost: pending again; token + 1
-  give_up,  // the worker is lost and no attempt is left; token + 1
+  retry,      // … or the attempt ended badly and another one follows
+  cancel,     // by a person, before dispatch; or the worker says it killed the attempt
+  hand_back,  // the worker gives it back without having begun; token + 1
+  rescue,     // the worker is lost: pending again; token + 1
+  give_up,    // the worker is lost and no attempt is left; token + 1
 };
 constexpr auto enum_names(Event) {
-  return std::to_array<std::string_view>(
-      {"promote", "skip", "dispatch", "start", "succeed", "fail", "time_out", "retry", "cancel", "rescue", "give_up"});
+  return std::to_array<std::string_view>({"promote", "skip", "dispatch", "start", "succeed", "fail", "time_out",
+                                          "retry", "cancel", "hand_back", "rescue", "give_up"});
 }
 
 enum class Guard {
@@ -56,6 +57,7 @@ inline constexpr auto kTransitions = std::to_array<Transition>({
     {RunState::dispatched, Event::time_out, RunState::timed_out, Guard::token, "worker"},
     {RunState::dispatched, Event::retry, RunState::pending, Guard::token, "worker"},
     {RunState::dispatched, Event::cancel, RunState::cancelled, Guard::token, "worker"},
+    {RunState::dispatched, Event::hand_back, RunState::pending, Guard::token, "worker"},
     {RunState::dispatched, Event::rescue, RunState::pending, Guard::token_seen, "dispatcher"},
     {RunState::dispatched, Event::give_up, RunState::failed, Guard::token_seen, "dispatcher"},
     {RunState::running, Event::succeed, RunState::succeeded, Guard::token, "worker"},

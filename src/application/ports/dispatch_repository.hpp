@@ -81,7 +81,13 @@ struct Ended {
   domain::AfterAttempt next;
   bool revoke = false;  // the worker may still be at it (lost, overdue): token + 1
 };
-using RunChange = std::variant<Started, Ended>;
+// The worker hands a run back that it never began: pending again, due at once, as if it had not been dispatched
+// (attempt - 1), but with a larger token.
+struct Returned {
+  RunId run;
+  Token token = 0;
+};
+using RunChange = std::variant<Started, Ended, Returned>;
 
 // Runs whose worker cannot end them any more.
 struct RescueView {

@@ -33,8 +33,8 @@ using DeliveryTag = std::uint64_t;  // unique within its consumer
 
 struct Delivery {
   DeliveryTag tag = 0;
-  bool redelivered = false;  // it may have been handled before
-  Message message;
+  bool redelivered = false;                // it may have been handled before
+  std::shared_ptr<const Message> message;  // never null; shared with the queue, which keeps it until acknowledged
 };
 
 // Takes messages from one queue. Closing it (the destructor) gives back what was not acknowledged.
@@ -43,6 +43,8 @@ class QueueConsumer {
   virtual ~QueueConsumer() = default;
   // At least one message, at most `max`; empty when nothing came within `wait_max`. Unavailable while the queue is.
   virtual Async<std::vector<Delivery>> receive(std::size_t max, Micros wait_max) = 0;
+  // Ends a receive() in progress at once, with nothing: its owner is stopping.
+  virtual void interrupt() = 0;
   // After the effect is committed, never before. Unknown tags are ignored.
   virtual Async<void> acknowledge(std::vector<DeliveryTag> done) = 0;
   // Gives them back: delivered again, here or elsewhere.

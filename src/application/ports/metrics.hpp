@@ -3,6 +3,9 @@
 
 #include "core/time.hpp"
 
+#include <string>
+#include <string_view>
+
 namespace scheduler::application {
 
 enum class Counter {
@@ -20,7 +23,7 @@ enum class Counter {
   tick_errors,
   messages_dropped,
 };
-enum class Histogram { fire_lateness, start_latency, attempt_duration, dispatch_tick, status_tick, fire_tick };
+enum class Histogram { fire_lateness, start_latency, attempt_duration };
 
 // Thread-safe, never fails, costs nanoseconds.
 class Metrics {
@@ -28,6 +31,8 @@ class Metrics {
   virtual ~Metrics() = default;
   virtual void add(Counter counter, std::size_t n = 1) = 0;
   virtual void observe(Histogram histogram, Micros value) = 0;
+  // `loop` is one of the dispatcher's loop names.
+  virtual void observe_tick(std::string_view loop, Micros value) = 0;
   // method and route template as the router knows them: bounded.
   virtual void observe_request(std::string_view method, std::string_view route, int status, Micros value) = 0;
   [[nodiscard]] virtual std::string exposition() = 0;  // Prometheus text format 0.0.4

@@ -17,6 +17,7 @@
 #include "core/clock.hpp"
 
 #include <deque>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>

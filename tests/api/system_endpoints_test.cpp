@@ -83,10 +83,10 @@ TEST(Workers, DrainAndBack_ChangesTheState) {
 
 TEST(Metrics, Requests_AreCountedByTemplate) {
   const LiveServer server;
-  server.get("/api/tasks/1");
-  server.get("/api/tasks/77?x=1");
-  server.get("/no/such/path");
-  server.request("BREW", "/api/tasks");
+  EXPECT_EQ(server.get("/api/tasks/1").status, 200);
+  EXPECT_EQ(server.get("/api/tasks/77?x=1").status, 400);
+  EXPECT_EQ(server.get("/no/such/path").status, 404);
+  EXPECT_EQ(server.request("BREW", "/api/tasks").status, 405);
   const auto reply = server.get("/metrics");
   EXPECT_EQ(reply.headers.at("content-type"), "text/plain; version=0.0.4; charset=utf-8");
   EXPECT_EQ(reply.body, "GET /api/tasks/{id} 200\nGET /api/tasks/{id} 400\nGET none 404\nOTHER none 405\n");

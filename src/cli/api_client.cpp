@@ -35,24 +35,20 @@ Exit exit_of_status(int status) {
   }
 }
 
-std::string text_of(const json::object& object, std::string_view member) {
-  const auto* it = object.if_contains(member);
-  return it && it->is_string() ? std::string(it->get_string()) : std::string();
+std::string text_of(const json::value& value, std::string_view name) {
+  const auto* member = member_of(value, name);
+  return member && member->is_string() ? one_line(member->get_string()) : std::string();
 }
 
 // A problem as the API words it, or nothing where the body is something else.
 std::optional<Failure> read_problem(const HttpReply& reply) {
   boost::system::error_code fault;
   const auto value = json::parse(reply.body, fault);
-  if (fault || !value.is_object()) return std::nullopt;
-  const auto* error = value.get_object().if_contains("error");
-  if (!error || !error->is_object()) return std::nullopt;
-  Failure failure{exit_of_status(reply.status), one_line(text_of(error->get_object(), "message"))};
-  const auto* details = error->get_object().if_contains("details");
-  if (details && details->is_array())
-    for (const auto& detail : details->get_array())
-      if (const auto* it = detail.if_object())
-        failure.fields.push_back({one_line(text_of(*it, "pointer")), one_line(text_of(*it, "message"))});
+  const auto* error = fault ? nullptr : member_of(value, "error");
+  if (!error) return std::nullopt;
+  Failure failure{exit_of_status(reply.status), text_of(*error, "message")};
+  for (const auto& detail : array_in(*error, "details"))
+    failure.fields.push_back({text_of(detail, "pointer"), text_of(detail, "message")});
   if (failure.message.empty()) return std::nullopt;
   return failure;
 }
@@ -128,11 +124,9 @@ Outcome<void> ApiClient::events(const std::string& target, const std::string& la
 Outcome<std::string> ApiClient::task_id(const std::string& id_or_name) const {
   if (parse_id(id_or_name)) return id_or_name;
   TRY(const auto data, get("/api/tasks" + Query().add("name", std::optional(id_or_name)).text()));
-  const auto* items = data.is_object() ? data.get_object().if_contains("items") : nullptr;
-  if (items && items->is_array())
-    for (const auto& item : items->get_array())
-      if (const auto* task = item.if_object(); task && text_of(*task, "name") == id_or_name)
-        if (const auto* id = task->if_contains("id"); id && id->is_int64()) return std::to_string(id->get_int64());
+  for (const auto& task : array_in(data, "items"))
+    if (const auto* name = member_of(task, "name"); name && *name == json::string_view(id_or_name))
+      if (auto id = member_text(task, "id"); parse_id(id)) return id;
   return failed(Exit::not_found, fmt::format("no task is named '{}'; scheduler-cli task list shows those there are",
                                              one_line(id_or_name)));
 }

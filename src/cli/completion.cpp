@@ -50,7 +50,8 @@ std::string words_after(const Commands& commands, const Verb& verb) {
 std::string bash_cases(const Commands& commands) {
   std::string cases;
   for (const auto& noun : commands.nouns) {
-    cases += fmt::format("    '{} ') words='{}' ;;\n", noun.name, verbs_of(noun));
+    if (const auto verbs = verbs_of(noun); !verbs.empty())
+      cases += fmt::format("    '{} ') words='{}' ;;\n", noun.name, verbs);
     for (const auto& verb : noun.verbs)
       cases += fmt::format("    '{} {}') words='{}' ;;\n", noun.name, verb.name, words_after(commands, verb));
   }

@@ -12,12 +12,6 @@ namespace {
 
 constexpr int kReconnectsMax = 5;  // in a row without anything new
 
-std::string member_text(const json::value& run, std::string_view name) {
-  const auto* object = run.if_object();
-  const auto* member = object ? object->if_contains(name) : nullptr;
-  return member ? cell_of(*member) : "-";
-}
-
 bool has_ended(const json::value& run) {
   const auto state = member_text(run, "state");
   for (const std::string_view active : {"waiting", "pending", "dispatched", "running"})
@@ -52,7 +46,7 @@ std::unexpected<Failure> not_ended(const std::string& id, const json::value& run
 // One look that the server answers when the run has ended, or after `wait`.
 Outcome<json::value> look(const ApiClient& api, const std::string& id, Seconds wait) {
   TRY(auto run, api.get(fmt::format("{}?wait={}", target_of(id), wait.count()), wait + Seconds{30}));
-  if (run.is_object() && run.get_object().contains("state")) return run;
+  if (member_of(run, "state")) return run;
   return failed(Exit::error, "the scheduler answered without a run; is the server of another version?");
 }
 
@@ -72,13 +66,9 @@ Outcome<json::value> watch(const ApiClient& api, const std::string& id, std::opt
 
 void print_lines(const Session& session, const Output& output, const json::value& chunk) {
   if (!output.is_table()) return output.event(chunk);
-  const auto* object = chunk.if_object();
-  const auto* lines = object ? object->if_contains("lines") : nullptr;
-  if (!lines || !lines->is_array()) return;
-  for (const auto& line : lines->get_array())
-    if (const auto* it = line.if_object())
-      if (const auto* text = it->if_contains("text"); text && text->is_string())
-        session.ports.out << std::string_view(text->get_string()) << '\n';
+  for (const auto& line : array_in(chunk, "lines"))
+    if (const auto* text = member_of(line, "text"); text && text->is_string())
+      session.ports.out << std::string_view(text->get_string()) << '\n';
   session.ports.out.flush();
 }
 
@@ -86,18 +76,27 @@ void print_lines(const Session& session, const Output& output, const json::value
 struct Followed {
   std::string last_id;
   std::optional<json::value> ended;
-  std::string error;
-  bool any = false;  // since the last connection
+  std::string error;  // the server's, on this connection
+  bool any = false;   // lines, since the last connection
 };
 
 void take_event(const Session& session, const Output& output, const SseEvent& event, Followed& followed) {
-  followed.any = true;
   followed.last_id = event.id;
   boost::system::error_code fault;
   auto value = json::parse(event.data, fault);
-  if (event.name == "log" && !fault) print_lines(session, output, value);
-  if (event.name == "end" && !fault) followed.ended = std::move(value);
   if (event.name == "error") followed.error = fault ? one_line(event.data) : cell_of(value);
+  if (event.name == "end" && !fault) followed.ended = std::move(value);
+  if (event.name != "log" || fault) return;
+  print_lines(session, output, value);
+  followed.any = true;
+}
+
+std::unexpected<Failure> broken_off(const std::string& id, const Outcome<void>& streamed, const Followed& followed) {
+  if (!streamed) return std::unexpected(streamed.error());
+  if (!followed.error.empty()) return failed(Exit::error, followed.error);
+  return failed(
+      Exit::error,
+      fmt::format("the output of run {} ends without a result; scheduler-cli run get {} shows its state", id, id));
 }
 
 }  // namespace
@@ -123,20 +122,17 @@ Outcome<json::value> follow_logs(const Session& session, const ApiClient& api, c
   Followed followed;
   for (int in_vain = 0;; ++in_vain) {
     followed.any = false;
+    followed.error.clear();
     const auto on_event = [&](const SseEvent& event) {
       take_event(session, output, event, followed);
       return !followed.ended && followed.error.empty();
     };
     const auto streamed = api.events(target, followed.last_id, on_event, [&] { return !deadline.passed(); });
     if (followed.ended) return *std::move(followed.ended);
-    if (!followed.error.empty()) return failed(Exit::error, followed.error);
     if (deadline.passed()) return not_ended(id, json::object{{"state", "running"}}, max);
     if (followed.any) in_vain = 0;
     const bool may_come_back = streamed || streamed.error().exit == Exit::unreachable;
-    if (!may_come_back || (in_vain >= kReconnectsMax && !streamed)) return std::unexpected(streamed.error());
-    if (in_vain >= kReconnectsMax)
-      return failed(Exit::error,
-                    fmt::format("the output of run {} ends without a result; scheduler-cli run get {}", id, id));
+    if (!may_come_back || in_vain >= kReconnectsMax) return broken_off(id, streamed, followed);
     if (in_vain > 0) session.sleep(Millis{500 * in_vain});
   }
 }
@@ -147,8 +143,8 @@ std::string result_line(const json::value& run) {
                           state == "timed_out" ? "timed out" : "was " + state);
   if (state == "succeeded" || state == "failed")
     line = fmt::format("run {} of '{}' {}", member_text(run, "id"), member_text(run, "task_name"), state);
-  const auto* duration = run.is_object() ? run.get_object().if_contains("duration_ms") : nullptr;
-  if (duration && duration->is_int64()) line += " after " + duration_text(Millis{duration->get_int64()});
+  if (const auto* duration = member_of(run, "duration_ms"); duration && duration->is_int64())
+    line += " after " + duration_text(Millis{duration->get_int64()});
   if (state == "succeeded") return line;
   const auto reason = member_text(run, "reason"), message = member_text(run, "message");
   if (reason != "-") line += ": " + reason;

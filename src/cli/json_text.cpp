@@ -127,6 +127,21 @@ std::string yaml_of(const json::value& value) {
   return out;
 }
 
+const json::value* member_of(const json::value& value, std::string_view name) {
+  const auto* object = value.if_object();
+  return object ? object->if_contains(name) : nullptr;
+}
+
+json::array array_in(const json::value& value, std::string_view name) {
+  const auto* member = member_of(value, name);
+  return member && member->is_array() ? member->get_array() : json::array();
+}
+
+std::string member_text(const json::value& value, std::string_view name) {
+  const auto* member = member_of(value, name);
+  return member ? cell_of(*member) : "-";
+}
+
 std::string cell_of(const json::value& value) {
   if (value.is_null()) return "-";
   if (const auto* text = value.if_string()) return text->empty() ? "-" : one_line(*text);

@@ -1,6 +1,7 @@
 // Runs: look, read along, wait, stop, do again.
 #include "cli/commands.hpp"
 #include "cli/follow_run.hpp"
+#include "cli/paging_options.hpp"
 #include "cli/text.hpp"
 
 #include <boost/json.hpp>
@@ -20,18 +21,13 @@ const std::vector<Column> kAttemptColumns = {{"ATTEMPT", "number"},     {"STATE"
 const std::vector<std::string> kStates = {"waiting", "pending",   "dispatched", "running", "succeeded",
                                           "failed",  "timed_out", "cancelled",  "skipped"};
 
-json::array items_of(const json::value& data, std::string_view member = "items") {
-  const auto* items = data.is_object() ? data.get_object().if_contains(member) : nullptr;
-  return items && items->is_array() ? items->get_array() : json::array();
-}
-
 Option run_argument(std::string& into) {
   return {.names = "ID", .value = "ID", .doc = "of the run", .into = &into, .required = true};
 }
 
 struct ListOptions {
-  std::optional<std::string> task, state, trigger, worker, cursor;
-  std::optional<int> limit, page;
+  std::optional<std::string> task, state, trigger, worker;
+  PagingOptions paging;
 };
 
 Outcome<Exit> list(const Session& session, const ListOptions& it) {
@@ -42,36 +38,27 @@ Outcome<Exit> list(const Session& session, const ListOptions& it) {
   }
   Query query;
   query.add("task_id", task).add("state", it.state).add("trigger", it.trigger).add("worker", it.worker);
-  if (it.cursor)
-    query.add("cursor", it.cursor).add("limit", it.limit);
-  else
-    query.add("page", it.page).add("page_size", it.limit);
+  add_paging(query, it.paging);
   TRY(const auto data, api.get("/api/runs" + query.text()));
-  const auto items = items_of(data);
-  session.output().list(data, items, kRunColumns);
-  if (session.format != "table") return Exit::ok;
-  if (items.empty()) return session.talk("no runs"), Exit::ok;
-  if (const auto* cursor = data.get_object().if_contains("next_cursor"); cursor && !cursor->is_null())
-    session.talk(fmt::format("more runs follow; --cursor {} shows them", cell_of(*cursor)));
+  session.output().list(data, array_in(data, "items"), kRunColumns);
+  hint_at_more(session, data, "runs");
   return Exit::ok;
 }
 
 Verb list_verb(Session& session) {
   auto it = std::make_shared<ListOptions>();
-  return {"list",
-          "Show runs, newest first.",
-          {{.names = "--task", .value = "TASK", .doc = "only of this one, id or name", .into = &it->task},
-           {.names = "--state", .value = "STATE", .doc = "only these", .into = &it->state, .words = kStates},
-           {.names = "--trigger",
-            .value = "WHO",
-            .doc = "only those",
-            .into = &it->trigger,
-            .words = {"schedule", "manual", "dependency", "retry"}},
-           {.names = "--worker", .value = "ID", .doc = "only on this one", .into = &it->worker},
-           {.names = "--limit", .value = "N", .doc = "at most so many, 1 to 100; default 20", .into = &it->limit},
-           {.names = "--page", .value = "N", .doc = "counted from 1", .into = &it->page},
-           {.names = "--cursor", .value = "CURSOR", .doc = "go on after the page that named it", .into = &it->cursor}},
-          [&session, it] { return list(session, *it); }};
+  std::vector<Option> options = {
+      {.names = "--task", .value = "TASK", .doc = "only of this one, id or name", .into = &it->task},
+      {.names = "--state", .value = "STATE", .doc = "only these", .into = &it->state, .words = kStates},
+      {.names = "--trigger",
+       .value = "WHO",
+       .doc = "only those",
+       .into = &it->trigger,
+       .words = {"schedule", "manual", "dependency", "retry"}},
+      {.names = "--worker", .value = "ID", .doc = "only on this one", .into = &it->worker},
+  };
+  add_paging(options, it->paging);
+  return {"list", "Show runs, newest first.", std::move(options), [&session, it] { return list(session, *it); }};
 }
 
 Verb get_verb(Session& session) {
@@ -100,21 +87,20 @@ Outcome<Exit> print_logs(const Session& session, const ApiClient& api, const std
   while (true) {
     const auto query = Query().add("attempt", attempt).add("after_line", std::optional(after)).text();
     TRY(page, api.get(fmt::format("/api/runs/{}/logs{}", id, query)));
-    const auto lines = items_of(page, "lines");
+    const auto lines = array_in(page, "lines");
     if (lines.empty()) break;
     for (const auto& line : lines) {
-      const auto* text = line.is_object() ? line.get_object().if_contains("text") : nullptr;
+      const auto* text = member_of(line, "text");
       if (session.format != "table")
         all.push_back(line);
       else if (text && text->is_string())
         session.ports.out << std::string_view(text->get_string()) << '\n';
     }
-    const auto* next = page.get_object().if_contains("next_after_line");
-    if (!next || !next->is_int64() || std::to_string(next->get_int64()) == after) break;
-    after = std::to_string(next->get_int64());
+    const auto next = member_text(page, "next_after_line");
+    if (!parse_id(next) || next == after) break;
+    after = next;
     // Later pages are of the same attempt, even if a retry has begun meanwhile.
-    if (const auto* of = page.get_object().if_contains("attempt"); of && of->is_int64() && of->get_int64() > 0)
-      attempt = static_cast<int>(of->get_int64());
+    if (const auto of = parse_id(member_text(page, "attempt"))) attempt = static_cast<int>(*of);
   }
   if (session.format == "table") return Exit::ok;
   if (page.is_object()) page.get_object()["lines"] = std::move(all);
@@ -172,12 +158,8 @@ Verb wait_verb(Session& session) {
 
 void print_change(const Session& session, const json::value& run) {
   if (session.format != "table") return session.output().event(run);
-  const auto& object = run.get_object();
-  const auto cell = [&](const char* name) {
-    const auto* member = object.if_contains(name);
-    return member ? cell_of(*member) : std::string("-");
-  };
-  session.ports.out << fmt::format("{:<10}  attempt {}  worker {}\n", cell("state"), cell("attempt"), cell("worker"));
+  session.ports.out << fmt::format("{:<10}  attempt {}  worker {}\n", member_text(run, "state"),
+                                   member_text(run, "attempt"), member_text(run, "worker"));
   session.ports.out.flush();
 }
 
@@ -203,8 +185,7 @@ Verb cancel_verb(Session& session) {
         TRY(const auto api, session.api());
         TRY(const auto data, api.send("POST", fmt::format("/api/runs/{}/cancel", run), nullptr));
         session.output().one(data);
-        const auto* state = data.is_object() ? data.get_object().if_contains("state") : nullptr;
-        if (state && cell_of(*state) != "cancelled")
+        if (member_text(data, "state") != "cancelled")
           session.talk(fmt::format("its worker was told to stop it; scheduler-cli run wait {} shows when it has", run));
         return Exit::ok;
       }};
@@ -219,7 +200,7 @@ Verb retry_verb(Session& session) {
             TRY(const auto run, run_id(*id));
             TRY(const auto api, session.api());
             TRY(const auto data, api.send("POST", fmt::format("/api/runs/{}/retry", run), nullptr));
-            session.output().list(data, items_of(data, "runs"), kRunColumns);
+            session.output().list(data, array_in(data, "runs"), kRunColumns);
             return Exit::ok;
           }};
 }
@@ -230,7 +211,7 @@ Verb attempts_verb(Session& session) {
             TRY(const auto run, run_id(*id));
             TRY(const auto api, session.api());
             TRY(const auto data, api.get(fmt::format("/api/runs/{}/attempts", run)));
-            const auto items = items_of(data);
+            const auto items = array_in(data, "items");
             session.output().list(data, items, kAttemptColumns);
             if (items.empty() && session.format == "table") session.talk("no attempt yet");
             return Exit::ok;

@@ -102,12 +102,8 @@ Outcome<Exit> preview(const Session& session, const ScheduleOptions& it) {
   if (it.count) body["count"] = *it.count;
   TRY(const auto api, session.api());
   TRY(const auto data, api.send("POST", "/api/schedules/preview", body));
-  std::string lines;
-  if (const auto* object = data.if_object()) {
-    if (const auto* explanation = object->if_contains("explanation")) lines += cell_of(*explanation) + "\n";
-    if (const auto* slots = object->if_contains("slots"); slots && slots->is_array())
-      for (const auto& slot : slots->get_array()) lines += cell_of(slot) + "\n";
-  }
+  auto lines = member_text(data, "explanation") + "\n";
+  for (const auto& slot : array_in(data, "slots")) lines += cell_of(slot) + "\n";
   session.output().text(data, lines);
   return Exit::ok;
 }

@@ -1,6 +1,7 @@
 // Tasks: define, look, run now.
 #include "cli/commands.hpp"
 #include "cli/follow_run.hpp"
+#include "cli/paging_options.hpp"
 #include "cli/text.hpp"
 
 #include <boost/json.hpp>
@@ -162,15 +163,15 @@ void set_if(json::object& body, const char* field, const std::optional<T>& value
   if (value) body[field] = *value;
 }
 
-// Members of the file stay, but for those that an option names.
-Outcome<json::object> task_body(const Session& session, const TaskOptions& it) {
+// Members of the file stay, but for those that an option names. A command implies the type only of a new task.
+Outcome<json::object> task_body(const Session& session, const TaskOptions& it, bool is_new) {
   json::object body;
   if (it.file) {
     TRY(const auto text, session.read_file(*it.file));
     TRY(body, parse_object(text, *it.file == "-" ? "standard input" : *it.file));
   }
   set_if(body, "name", it.name);
-  if (it.command && !it.type && !body.contains("task_type")) body["task_type"] = "shell";
+  if (is_new && it.command && !it.type && !body.contains("task_type")) body["task_type"] = "shell";
   set_if(body, "task_type", it.type);
   set_if(body, "description", it.description);
   set_if(body, "schedule", it.schedule);
@@ -206,42 +207,10 @@ Outcome<json::object> task_body(const Session& session, const TaskOptions& it) {
 
 // ---- commands -----------------------------------------------------------------------------------------------------
 
-json::array items_of(const json::value& data) {
-  const auto* items = data.is_object() ? data.get_object().if_contains("items") : nullptr;
-  return items && items->is_array() ? items->get_array() : json::array();
-}
-
-// Says on the other channel that a table is not all there is.
-void hint_at_more(const Session& session, const json::value& data, std::string_view what) {
-  const auto items = items_of(data);
-  if (session.format != "table") return;
-  if (items.empty()) return session.talk(fmt::format("no {}", what));
-  const auto* cursor = data.get_object().if_contains("next_cursor");
-  if (cursor && !cursor->is_null())
-    session.talk(fmt::format("more {} follow; --cursor {} shows them", what, cell_of(*cursor)));
-}
-
 struct ListOptions {
-  std::optional<std::string> status, type, search, label, cursor, state, trigger;
-  std::optional<int> limit, page;
+  std::optional<std::string> status, type, search, label, state, trigger;
+  PagingOptions paging;
 };
-
-Query paging(const ListOptions& it) {
-  Query query;
-  if (it.cursor)
-    query.add("cursor", it.cursor).add("limit", it.limit);
-  else
-    query.add("page", it.page).add("page_size", it.limit);
-  return query;
-}
-
-void add_paging(std::vector<Option>& options, ListOptions& it) {
-  options.push_back(
-      {.names = "--limit", .value = "N", .doc = "at most so many, 1 to 100; default 20", .into = &it.limit});
-  options.push_back({.names = "--page", .value = "N", .doc = "counted from 1", .into = &it.page});
-  options.push_back(
-      {.names = "--cursor", .value = "CURSOR", .doc = "go on after the page that named it", .into = &it.cursor});
-}
 
 Verb list_verb(Session& session) {
   auto it = std::make_shared<ListOptions>();
@@ -251,9 +220,10 @@ Verb list_verb(Session& session) {
       {.names = "--search", .value = "TEXT", .doc = "only names that hold it", .into = &it->search},
       {.names = "--label", .value = "KEY=VALUE", .doc = "only tasks that bear it", .into = &it->label},
   };
-  add_paging(options, *it);
+  add_paging(options, it->paging);
   return {"list", "Show tasks, newest first.", std::move(options), [&session, it]() -> Outcome<Exit> {
-            auto query = paging(*it);
+            Query query;
+            add_paging(query, it->paging);
             query.add("status", it->status).add("task_type", it->type).add("q", it->search);
             if (it->label) {
               TRY(const auto label, parse_pair(*it->label, "--label"));
@@ -261,7 +231,7 @@ Verb list_verb(Session& session) {
             }
             TRY(const auto api, session.api());
             TRY(const auto data, api.get("/api/tasks" + query.text()));
-            session.output().list(data, items_of(data), kTaskColumns);
+            session.output().list(data, array_in(data, "items"), kTaskColumns);
             hint_at_more(session, data, "tasks");
             return Exit::ok;
           }};
@@ -294,7 +264,7 @@ Verb create_verb(Session& session) {
   options.insert(options.begin(),
                  {.names = "NAME", .value = "NAME", .doc = "unique; may come from the file", .into = &it->name});
   return {"create", "Define a task.", std::move(options), [&session, it]() -> Outcome<Exit> {
-            TRY(const auto body, task_body(session, *it));
+            TRY(const auto body, task_body(session, *it, true));
             if (!body.contains("name")) return failed(Exit::usage, "give the task a NAME, or a file with one (-f)");
             TRY(const auto api, session.api());
             TRY(const auto data, api.send("POST", "/api/tasks", body));
@@ -311,9 +281,7 @@ Verb update_verb(Session& session) {
   options.insert(options.begin(), task_argument(*task));
   return {"update", "Change some fields of a task; the others stay.", std::move(options),
           [&session, it, task]() -> Outcome<Exit> {
-            TRY(auto body, task_body(session, *it));
-            // A command implies the type only where a task begins.
-            if (it->command && !it->type && !it->file) body.erase("task_type");
+            TRY(const auto body, task_body(session, *it, false));
             if (body.empty())
               return failed(Exit::usage, "name a field to change; scheduler-cli task update --help lists them");
             TRY(const auto api, session.api());
@@ -337,7 +305,7 @@ Outcome<Exit> await_runs(const Session& session, const ApiClient& api, const jso
   auto exit = Exit::ok;
   json::array ended;
   for (const auto& run : runs) {
-    const auto id = cell_of(run.at("id"));
+    const auto id = member_text(run, "id");
     TRY(auto last, logs ? follow_logs(session, api, id, std::nullopt, max) : wait_for_run(session, api, id, max));
     session.talk(result_line(last));
     if (exit_of_run(last) != Exit::ok) exit = Exit::run_failed;
@@ -363,14 +331,12 @@ Outcome<Exit> trigger(const Session& session, const TriggerOptions& it) {
   TRY(const auto api, session.api());
   TRY(const auto id, api.task_id(it.task));
   TRY(const auto data, api.send("POST", fmt::format("/api/tasks/{}/trigger", id), body, std::move(headers)));
-  const auto* runs = data.is_object() ? data.get_object().if_contains("runs") : nullptr;
-  if (!runs || !runs->is_array() || runs->get_array().empty())
+  const auto runs = array_in(data, "runs");
+  if (runs.empty() ||
+      !std::ranges::all_of(runs, [](const auto& run) { return parse_id(member_text(run, "id")).has_value(); }))
     return failed(Exit::error, "the scheduler answered without runs; is the server of another version?");
-  for (const auto& run : runs->get_array())
-    if (!run.is_object() || !run.get_object().contains("id"))
-      return failed(Exit::error, "the scheduler answered with a run without an id");
-  if (it.wait || it.logs) return await_runs(session, api, runs->get_array(), it.logs, max);
-  session.output().list(data, runs->get_array(), kRunColumns);
+  if (it.wait || it.logs) return await_runs(session, api, runs, it.logs, max);
+  session.output().list(data, runs, kRunColumns);
   return Exit::ok;
 }
 
@@ -410,14 +376,16 @@ Verb history_verb(Session& session) {
                                   .doc = "only those",
                                   .into = &it->trigger,
                                   .words = {"schedule", "manual", "dependency", "retry"}}};
-  add_paging(options, *it);
+  add_paging(options, it->paging);
   return {"history", "Show the runs of a task, newest first.", std::move(options),
           [&session, it, task]() -> Outcome<Exit> {
             TRY(const auto api, session.api());
             TRY(const auto id, api.task_id(*task));
-            const auto query = paging(*it).add("state", it->state).add("trigger", it->trigger).text();
-            TRY(const auto data, api.get(fmt::format("/api/tasks/{}/runs{}", id, query)));
-            session.output().list(data, items_of(data), kRunColumns);
+            Query query;
+            add_paging(query, it->paging);
+            query.add("state", it->state).add("trigger", it->trigger);
+            TRY(const auto data, api.get(fmt::format("/api/tasks/{}/runs{}", id, query.text())));
+            session.output().list(data, array_in(data, "items"), kRunColumns);
             hint_at_more(session, data, "runs");
             return Exit::ok;
           }};
@@ -441,10 +409,8 @@ Verb next_verb(Session& session) {
             TRY(const auto id, api.task_id(it->task));
             const auto query = Query().add("count", it->count).add("from", it->from).text();
             TRY(const auto data, api.get(fmt::format("/api/tasks/{}/next{}", id, query)));
-            const auto* slots = data.is_object() ? data.get_object().if_contains("slots") : nullptr;
             std::string lines;
-            if (slots && slots->is_array())
-              for (const auto& slot : slots->get_array()) lines += cell_of(slot) + "\n";
+            for (const auto& slot : array_in(data, "slots")) lines += cell_of(slot) + "\n";
             session.output().text(data, lines);
             if (lines.empty() && session.format == "table")
               session.talk("no fire times: the task has no schedule, or it is over");

@@ -82,7 +82,10 @@ class SteppingClock final : public Clock {
 
 }  // namespace
 
-FakeServer::FakeServer() : listener_(listen_anywhere(port_)), thread_([this] { serve(); }) {}
+FakeServer::FakeServer() {
+  listener_ = listen_anywhere(port_);
+  thread_ = std::thread([this] { serve(); });
+}
 
 FakeServer::~FakeServer() {
   stopping_ = true;

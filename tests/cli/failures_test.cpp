@@ -123,7 +123,7 @@ TEST(Request, Key_IsSentAsBearer) {
 TEST(Request, FlagBeforeTheNoun_Counts) {
   FakeServer server;
   server.data("GET /api/tasks", R"({"items":[]})");
-  const auto ran = run_cli_alone({"--api-url", server.url(), "-o=json", "task", "list"});
+  const auto ran = run_cli_alone({"--api-url", server.url(), "--output=json", "task", "list"});
   EXPECT_EQ(ran.exit, 0) << ran.err;
   EXPECT_EQ(ran.out, "{\n  \"items\": []\n}\n");
 }

@@ -51,7 +51,7 @@ void add_option(CLI::App& app, const Option& option, const std::string& group) {
     return;
   }
   auto* added = app.add_option(option.names, writer_of(option), option.doc);
-  added->type_name(option.value)->required(option.required);
+  added->type_name(option.is_argument() ? "" : option.value)->required(option.required);
   if (!option.is_argument()) added->group(group);
   if (std::holds_alternative<std::vector<std::string>*>(option.into))
     added->expected(1, 1000)->allow_extra_args(option.is_argument());  // one value after each --label

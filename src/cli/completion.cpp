@@ -51,9 +51,9 @@ std::string bash_cases(const Commands& commands) {
   std::string cases;
   for (const auto& noun : commands.nouns) {
     if (const auto verbs = verbs_of(noun); !verbs.empty())
-      cases += fmt::format("    '{} ') words='{}' ;;\n", noun.name, verbs);
+      cases += fmt::format("    '{} ') offered='{}' ;;\n", noun.name, verbs);
     for (const auto& verb : noun.verbs)
-      cases += fmt::format("    '{} {}') words='{}' ;;\n", noun.name, verb.name, words_after(commands, verb));
+      cases += fmt::format("    '{} {}') offered='{}' ;;\n", noun.name, verb.name, words_after(commands, verb));
   }
   return cases;
 }
@@ -63,7 +63,7 @@ std::string bash_option_cases(const Commands& commands) {
   const auto add = [&](const std::string& command, const Option& option) {
     if (option.is_argument() || option.words.empty()) return;
     for (const auto& name : names_of(option))
-      cases += fmt::format("    {}) words='{}' ;;\n",
+      cases += fmt::format("    {}) offered='{}' ;;\n",
                            command == "*" ? fmt::format("*' {}'", name) : fmt::format("'{} {}'", command, name),
                            joined(option.words));
   };
@@ -74,9 +74,9 @@ std::string bash_option_cases(const Commands& commands) {
   return cases;
 }
 
-// `words` and `cword` are the command line in either shell.
+// Both shells set index, noun, verb and previous before it, and read what is offered after it.
 std::string body(const Commands& commands) {
-  return fmt::format(R"(  if [[ $index -le 1 ]]; then words='{}'; else
+  return fmt::format(R"(  if [[ $index -le 1 ]]; then offered='{}'; else
   case "$noun $verb" in
 {}  esac
   case "$noun $verb $previous" in
@@ -89,10 +89,10 @@ std::string body(const Commands& commands) {
 std::string bash_script(const Commands& commands) {
   return fmt::format(R"(# bash completion for scheduler-cli: source <(scheduler-cli completion bash)
 _scheduler_cli() {{
-  local index=$COMP_CWORD noun= verb= previous= words= current="${{COMP_WORDS[COMP_CWORD]}}"
+  local index=$COMP_CWORD noun= verb= previous= offered= current="${{COMP_WORDS[COMP_CWORD]}}"
   [[ $index -gt 1 ]] && noun="${{COMP_WORDS[1]}}"
   [[ $index -gt 2 ]] && verb="${{COMP_WORDS[2]}}" && previous="${{COMP_WORDS[COMP_CWORD-1]}}"
-{}  COMPREPLY=($(compgen -W "$words" -- "$current"))
+{}  COMPREPLY=($(compgen -W "$offered" -- "$current"))
 }}
 complete -o default -F _scheduler_cli scheduler-cli
 )",
@@ -103,15 +103,12 @@ std::string zsh_script(const Commands& commands) {
   return fmt::format(R"(#compdef scheduler-cli
 # zsh completion for scheduler-cli: source <(scheduler-cli completion zsh)
 _scheduler_cli() {{
-  local index=$((CURRENT - 1)) noun= verb= previous= words=
-  local -a line
-  line=("${{(@)argv_words}}")
-  [[ $index -gt 1 ]] && noun="${{line[2]}}"
-  [[ $index -gt 2 ]] && verb="${{line[3]}}" && previous="${{line[CURRENT-1]}}"
-{}  compadd -- ${{=words}}
+  local index=$((CURRENT - 1)) noun= verb= previous= offered=
+  [[ $index -gt 1 ]] && noun="${{words[2]}}"
+  [[ $index -gt 2 ]] && verb="${{words[3]}}" && previous="${{words[CURRENT-1]}}"
+{}  compadd -- ${{=offered}}
 }}
-_scheduler_cli_start() {{ local -a argv_words; argv_words=("${{(@)words}}"); _scheduler_cli; }}
-compdef _scheduler_cli_start scheduler-cli
+compdef _scheduler_cli scheduler-cli
 )",
                      body(commands));
 }

@@ -60,26 +60,31 @@ bool is_plain(std::string_view text) {
   return std::ranges::find(kReserved, lower) == std::end(kReserved);
 }
 
-// JSON strings are YAML strings, but for what YAML does not print: DEL, C1 and the two Unicode line ends.
+// What YAML does not print, or takes for a line's end: DEL, C1, the two Unicode line ends, the byte order mark and the
+// two that are no characters.
+struct Unprinted {
+  std::string_view bytes, escape;
+};
+constexpr Unprinted kUnprinted[] = {{"\x7f", "\\u007f"},         {"\xE2\x80\xA8", "\\u2028"},
+                                    {"\xE2\x80\xA9", "\\u2029"}, {"\xEF\xBB\xBF", "\\ufeff"},
+                                    {"\xEF\xBF\xBE", "\\ufffe"}, {"\xEF\xBF\xBF", "\\uffff"}};
+
+// JSON strings are YAML strings, but for those.
 std::string yaml_string(std::string_view text) {
   if (is_plain(text)) return std::string(text);
   const auto quoted = json::serialize(json::string_view(text.data(), text.size()));
   std::string out;
-  for (std::size_t i = 0; i < quoted.size(); ++i) {
-    const auto at = [&](std::size_t n) {
-      return i + n < quoted.size() ? static_cast<unsigned char>(quoted[i + n]) : 0;
-    };
-    if (at(0) == 0x7f) {
-      out += "\\u007f";
-    } else if (at(0) == 0xC2 && at(1) < 0xA0) {
-      out += fmt::format("\\u{:04x}", at(1));
-      i += 1;
-    } else if (at(0) == 0xE2 && at(1) == 0x80 && (at(2) == 0xA8 || at(2) == 0xA9)) {
-      out += at(2) == 0xA8 ? "\\u2028" : "\\u2029";
-      i += 2;
-    } else {
-      out += quoted[i];
-    }
+  for (std::string_view rest = quoted; !rest.empty();) {
+    const auto* it =
+        std::ranges::find_if(kUnprinted, [&](const Unprinted& row) { return rest.starts_with(row.bytes); });
+    const bool is_c1 = rest.starts_with('\xC2') && static_cast<unsigned char>(rest[1]) < 0xA0;
+    if (it != std::end(kUnprinted))
+      out += it->escape;
+    else if (is_c1)
+      out += fmt::format("\\u{:04x}", static_cast<unsigned char>(rest[1]));
+    else
+      out += rest.front();
+    rest.remove_prefix(it != std::end(kUnprinted) ? it->bytes.size() : is_c1 ? 2 : 1);
   }
   return out;
 }

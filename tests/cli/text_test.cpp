@@ -124,7 +124,7 @@ TEST(YamlOf, AnyValue_IsBlockStyleWithQuotesWhereNeeded) {
     "name":"nightly report","when":"2026-03-29T01:30:00Z","yes":"no","empty":"","number":"12","n":12,"f":1e20,"half":0.5,
     "cron":"0 2 * * *","text":"a: b","lines":"a\nb","none":null,"on":true,"list":[],"object":{},
     "items":[{"id":1,"tags":["a","b"]},{"id":2,"tags":[]}],"nested":[[1,2],[3]],"deep":{"a":{"b":"c"}},
-    "odd key":"ü","control":"\u007f\u0085\u2028 "})");
+    "odd key":"ü","control":"\u007f\u0085\u2028\ufeff\uffff "})");
   EXPECT_EQ(yaml_of(value), R"(name: nightly report
 when: "2026-03-29T01:30:00Z"
 "yes": "no"
@@ -155,7 +155,7 @@ deep:
   a:
     b: c
 odd key: "ü"
-control: "\u007f\u0085\u2028 "
+control: "\u007f\u0085\u2028\ufeff\uffff "
 )");
 }
 

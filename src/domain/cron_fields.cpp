@@ -284,38 +284,31 @@ class FieldParser {
     const auto digits = cursor_.take_digits();
     const auto value = small_number(digits);
     if (value && *value >= shape_.min && *value <= shape_.max) return *value;
-    return fault(begin,
-                 fmt::format("{} {} does not exist; use {} to {}", shape_.name, shown(digits), shape_.min, shape_.max));
+    return fault(
+        begin, fmt::format("{} {} is out of range; use {} to {}", shape_.name, shown(digits), shape_.min, shape_.max));
   }
 
   // Takes a name; leaves the L of "FRIL" for the caller.
   SchedulerResult<int> name() {
     const auto begin = cursor_.position();
-    const auto word = uppercase(cursor_.take_letters());
-    for (std::size_t i = 0; i < shape_.names.size(); ++i) {
-      const auto known = shape_.names[i];
-      if (word == known) return static_cast<int>(i) + shape_.min;
-      if (shape_.kind == FieldKind::weekday && word.size() == known.size() + 1 && word.starts_with(known) &&
-          word.back() == 'L') {
-        cursor_.put_back();
-        return static_cast<int>(i) + shape_.min;
-      }
-    }
-    return fault(begin, unknown_word(word));
+    const auto word = cursor_.take_letters();
+    const auto found = std::ranges::find(shape_.names, uppercase(word.substr(0, 3)));
+    const bool is_last = shape_.kind == FieldKind::weekday && word.size() == 4 && upper(word[3]) == 'L';
+    if (found == shape_.names.end() || (word.size() != 3 && !is_last)) return fault(begin, unknown_word(word));
+    if (is_last) cursor_.put_back();
+    return static_cast<int>(found - shape_.names.begin()) + shape_.min;
   }
 
   // "MONDAY" is too far from MON for an edit distance, so the first three letters are tried first.
-  [[nodiscard]] std::string unknown_word(const std::string& word) const {
+  [[nodiscard]] std::string unknown_word(std::string_view word) const {
     if (shape_.names.empty())
       return fmt::format("'{}' is not a {}; use {} to {}", shown(word), shape_.name, shape_.min, shape_.max);
-    const auto head = word.substr(0, 3);
-    const auto known = std::ranges::find(shape_.names, head);
-    const auto hint =
-        known != shape_.names.end() ? fmt::format("; did you mean '{}'?", *known) : suggestion(word, shape_.names);
-    return fmt::format("'{}' is not a {}{}", shown(word), shape_.name,
-                       hint.empty() ? fmt::format("; use {} to {} or {} to {}", shape_.min, shape_.max,
-                                                  shape_.names.front(), shape_.names.back())
-                                    : hint);
+    const auto known = std::ranges::find(shape_.names, uppercase(word.substr(0, 3)));
+    if (known != shape_.names.end())
+      return fmt::format("'{}' is not a {}; did you mean '{}'?", shown(word), shape_.name, *known);
+    const auto hint = suggestion(word, shape_.names);
+    return fmt::format("'{}' is not a {}; use {} to {} or {} to {}{}", shown(word), shape_.name, shape_.min, shape_.max,
+                       shape_.names.front(), shape_.names.back(), hint);
   }
 
   // --- small things ---

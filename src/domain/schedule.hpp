@@ -3,11 +3,16 @@
 // Always true:
 //   - one pure function family answers every question about slots: engine, preview, command line, lint, tests;
 //   - a slot is an instant with whole seconds, UTC, before any jitter; slots strictly increase;
+//   - slots lie in the years 1970–2199, whatever the text asks for;
 //   - equal inputs give equal answers: no clock, no host zone, no randomness.
 //
 // Text: cron with 5 fields, 6 (seconds first) or 7 (with year), @every <duration>, @hourly @daily @midnight @weekly
 // @monthly @yearly @annually, @at <RFC 3339>. Grammar and DST rules: docs/how-to/schedules.md.
 #pragma once
+
+#include "core/time.hpp"
+#include "domain/time_zone.hpp"
+#include "errors/result.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -16,14 +21,11 @@
 #include <string_view>
 #include <vector>
 
-#include "core/time.hpp"
-#include "domain/time_zone.hpp"
-#include "errors/result.hpp"
-
 namespace scheduler::domain {
 
-// A fixed-time schedule whose local time falls into the hour that a zone skips or repeats.
-enum class DstGap { next, shift, skip };      // first valid instant after the gap | as far after it as before | not at all
+// A fixed-time schedule whose local time falls into the hour that a zone skips or repeats. Interval-like schedules (all
+// 24 hours, or several fires an hour) follow elapsed time instead; schedule_slots.cpp has the exact rules.
+enum class DstGap { next, shift, skip };  // first valid instant after the gap | as far after it as before | not at all
 enum class DstOverlap { first, last, both };  // which pass of the repeated hour
 
 struct ScheduleSpec {

@@ -21,7 +21,7 @@ using application::Histogram;
 using Buckets = prometheus::Histogram::BucketBoundaries;
 
 constexpr std::size_t kCounters = static_cast<std::size_t>(Counter::messages_dropped) + 1;
-constexpr std::size_t kHistograms = static_cast<std::size_t>(Histogram::fire_tick) + 1;
+constexpr std::size_t kHistograms = static_cast<std::size_t>(Histogram::attempt_duration) + 1;
 
 // Seconds. A tick or a request takes from a fraction of a millisecond; waits up to minutes; attempts up to a day.
 const Buckets kShort{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
@@ -60,21 +60,6 @@ const HistogramRow kHistogramRows[] = {
     {Histogram::fire_lateness, "scheduler_fire_lateness_seconds", "From the fire time to its decision.", kWaits},
     {Histogram::start_latency, "scheduler_start_latency_seconds", "From due to started on a worker.", kWaits},
     {Histogram::attempt_duration, "scheduler_attempt_duration_seconds", "From started to ended.", kAttempts},
-    {Histogram::dispatch_tick,
-     "scheduler_tick_duration_seconds",
-     "One tick of a dispatcher loop.",
-     kShort,
-     {{"loop", "dispatch"}}},
-    {Histogram::status_tick,
-     "scheduler_tick_duration_seconds",
-     "One tick of a dispatcher loop.",
-     kShort,
-     {{"loop", "status"}}},
-    {Histogram::fire_tick,
-     "scheduler_tick_duration_seconds",
-     "One tick of a dispatcher loop.",
-     kShort,
-     {{"loop", "fire"}}},
 };
 static_assert(std::size(kHistogramRows) == kHistograms);
 
@@ -120,6 +105,13 @@ class PrometheusMetrics::Impl {
     request_series({method, route, status / 100}).Observe(to_seconds(value));
   }
 
+  void observe_tick(std::string_view loop, Micros value) {
+    const std::scoped_lock lock(ticks_mutex_);
+    auto it = ticks_.find(loop);
+    if (it == ticks_.end()) it = ticks_.emplace(loop, &tick_family_.Add({{"loop", std::string(loop)}}, kShort)).first;
+    it->second->Observe(to_seconds(value));
+  }
+
   std::string exposition() {
     const std::scoped_lock lock(process_mutex_);
     const auto stats = read_process_stats();
@@ -160,6 +152,13 @@ class PrometheusMetrics::Impl {
           .Help("From the request's head to the end of the reply.")
           .Register(registry_);
 
+  std::mutex ticks_mutex_;
+  std::map<std::string, prometheus::Histogram*, std::less<>> ticks_;
+  prometheus::Family<prometheus::Histogram>& tick_family_ = prometheus::BuildHistogram()
+                                                                .Name("scheduler_tick_duration_seconds")
+                                                                .Help("One tick of a dispatcher loop.")
+                                                                .Register(registry_);
+
   std::mutex process_mutex_;
   prometheus::Gauge& resident_ = gauge("process_resident_memory_bytes", "Resident memory.");
   prometheus::Gauge& fds_ = gauge("process_open_fds", "Open file descriptors.");
@@ -175,6 +174,7 @@ PrometheusMetrics::PrometheusMetrics(std::string version) : impl_(std::make_uniq
 PrometheusMetrics::~PrometheusMetrics() = default;
 void PrometheusMetrics::add(Counter counter, std::size_t n) { impl_->add(counter, n); }
 void PrometheusMetrics::observe(Histogram histogram, Micros value) { impl_->observe(histogram, value); }
+void PrometheusMetrics::observe_tick(std::string_view loop, Micros value) { impl_->observe_tick(loop, value); }
 void PrometheusMetrics::observe_request(std::string_view method, std::string_view route, int status, Micros value) {
   impl_->observe_request(method, route, status, value);
 }

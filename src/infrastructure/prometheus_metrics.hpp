@@ -16,6 +16,7 @@ class PrometheusMetrics final : public application::Metrics {
   ~PrometheusMetrics() override;
   void add(application::Counter counter, std::size_t n) override;
   void observe(application::Histogram histogram, Micros value) override;
+  void observe_tick(std::string_view loop, Micros value) override;
   void observe_request(std::string_view method, std::string_view route, int status, Micros value) override;
   [[nodiscard]] std::string exposition() override;
 

@@ -13,8 +13,10 @@ using namespace application;
 using namespace std::chrono_literals;
 
 constexpr Micros kReceiveWait = 1s;
+constexpr Micros kSecondBeat = 200ms;
 constexpr Micros kRateWindow = 100ms;
 constexpr Micros kLogPause = 50ms;             // chunks of this long travel together
+constexpr Micros kPartialLineMax = 500ms;
 constexpr std::size_t kLogBytesMax = 1 << 20;  // per message
 constexpr Micros kRetryPauseMin = 100ms;
 constexpr Micros kRetryPauseMax = 5s;
@@ -60,16 +62,19 @@ std::optional<domain::Outcome> after_stop(StopReason why, const TaskExecution& w
 // The sink of one attempt: its buffer, and a note that there is something to send.
 struct Life::Output final : OutputSink {
   Output(const TaskExecution& work, const Clock& clock, WakeSignal& wake)
-      : buffer(work.run, work.attempt, clock), wake_(wake) {}
+      : buffer(work.run, work.attempt, clock), clock_(clock), wake_(wake) {}
   void write(Stream stream, std::string_view bytes) override {
     buffer.write(stream, bytes);
-    if (!dirty) wake_.notify();
+    written_at = clock_.elapsed();
     dirty = true;
+    wake_.notify();
   }
   OutputBuffer buffer;
   bool dirty = false;
+  Micros written_at{0};  // the last time
 
  private:
+  const Clock& clock_;
   WakeSignal& wake_;
 };
 
@@ -119,6 +124,8 @@ void Life::drain() {
   beat_->notify();
   end_of_life(End::left);
 }
+
+void Life::hurry() { held_.stop_all(StopReason::shutdown); }
 
 void Life::end_of_life(End how) {
   if (!end_ || how != End::left) end_ = how;
@@ -230,8 +237,7 @@ asio::awaitable<void> Life::attempt(std::shared_ptr<HeldRun> run) {
   }
 
   deadlines_.erase(deadline);
-  output->buffer.close();
-  auto chunks = output->buffer.take(true);
+  auto chunks = output->buffer.close();
   late_chunks_.insert(late_chunks_.end(), std::make_move_iterator(chunks.begin()),
                       std::make_move_iterator(chunks.end()));
   if (!late_chunks_.empty()) log_->notify();
@@ -306,15 +312,25 @@ asio::awaitable<void> Life::send_reports() {
   }
 }
 
+// What is ready to go; of a line that has begun, only when it has been waiting for its end long enough.
+std::vector<LogChunk> Life::take_chunks() {
+  auto chunks = std::exchange(late_chunks_, {});
+  partial_lines_ = false;
+  for (auto& [key, output] : outputs_) {
+    if (!output->dirty) continue;
+    const bool waited = ports_.clock.elapsed() - output->written_at >= kPartialLineMax;
+    auto more = output->buffer.take(waited);
+    chunks.insert(chunks.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+    output->dirty = output->buffer.has_partial_line();
+    partial_lines_ = partial_lines_ || output->dirty;
+  }
+  return chunks;
+}
+
 asio::awaitable<void> Life::send_logs() {
   while (!closing_ || !late_chunks_.empty()) {
-    if (late_chunks_.empty()) co_await log_->wait(1h);
-    auto chunks = std::exchange(late_chunks_, {});
-    for (auto& [key, output] : outputs_) {
-      if (!std::exchange(output->dirty, false)) continue;
-      auto more = output->buffer.take(true);
-      chunks.insert(chunks.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
-    }
+    if (late_chunks_.empty()) co_await log_->wait(partial_lines_ ? kPartialLineMax : Micros{1h});
+    auto chunks = take_chunks();
     while (!chunks.empty()) {
       std::size_t n = 0;
       for (std::size_t bytes = 0; n < chunks.size() && (n == 0 || bytes < kLogBytesMax); ++n)
@@ -360,13 +376,14 @@ WorkerHeartbeat Life::beat(bool leaving) const {
           .leaving = leaving};
 }
 
+// The second heartbeat comes early: it proves that the first was no late message of a dead process (worker_repository.hpp).
 asio::awaitable<void> Life::heartbeats() {
-  while (!closing_) {
+  for (Micros pause = kSecondBeat; !closing_; pause = settings_.heartbeat_interval) {
     measure_rate();
     announced_capacity_ = capacity_;
     const auto sent = co_await ports_.queue.publish_message(kHeartbeatQueue, Message{beat(false)});
     if (!sent) log::warning("heartbeat not sent", {{"why", sent.error().message}});
-    if (!closing_) co_await beat_->wait(settings_.heartbeat_interval);
+    if (!closing_) co_await beat_->wait(std::min(pause, settings_.heartbeat_interval));
   }
 }
 

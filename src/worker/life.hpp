@@ -56,6 +56,8 @@ class Life {
   asio::awaitable<End> run();
   // Hands back what has not begun, lets attempts end within drain_timeout, then stops them.
   void drain();
+  // While draining: attempts have no more time.
+  void hurry();
   [[nodiscard]] IncarnationId id() const { return id_; }
 
  private:

@@ -27,6 +27,11 @@ void Worker::stop() {
   if (life_) life_->drain();
 }
 
+void Worker::stop_now() {
+  stop();
+  if (life_) life_->hurry();
+}
+
 // Ids stay below 2^53, so that every JSON reader keeps them; 0 means none.
 IncarnationId Worker::new_incarnation() { return {static_cast<std::int64_t>(ports_.random.next() >> 11 | 1)}; }
 

@@ -117,7 +117,7 @@ TEST(PrometheusMetrics, Observed_FallsIntoTheRightBucket) {
   PrometheusMetrics metrics("1");
   metrics.observe(Histogram::fire_lateness, 3ms);
   metrics.observe(Histogram::fire_lateness, 2h);
-  metrics.observe(Histogram::status_tick, 700us);
+  metrics.observe_tick("status", 700us);
   const Exposition seen(metrics.exposition());
   EXPECT_THAT(seen.faults, testing::IsEmpty());
   EXPECT_EQ(seen["scheduler_fire_lateness_seconds_bucket{le=\"0.0025\"}"], "0");

@@ -19,6 +19,7 @@ using application::DispatchView;
 using application::DueRun;
 using application::Ended;
 using application::RescueView;
+using application::Returned;
 using application::RunChange;
 using application::RunContexts;
 using application::Started;
@@ -257,11 +258,16 @@ class Reports {
             "UPDATE task_runs SET state = 'pending', token = ?3, lost_attempts = lost_attempts + ?4, started_at = ?5,"
             " due_at = ?6, missing_since = NULL WHERE id = ?1 AND token = ?2 AND {}",
             may_leave(Event::retry, Side::attempt)))),
+        hand_back_(connection.query(fmt::format(
+            "UPDATE task_runs SET state = 'pending', token = token + 1, attempt = attempt - 1, worker = NULL,"
+            " incarnation = NULL, dispatched_at = NULL, missing_since = NULL WHERE id = ?1 AND token = ?2 AND {}",
+            may_leave(Event::hand_back, Side::attempt)))),
         endings_(connection, now) {}
 
   // False: the guard did not hold, nothing was changed.
   SchedulerResult<bool> apply(const RunChange& change) {
     if (const auto* started = std::get_if<Started>(&change)) return apply(*started);
+    if (const auto* returned = std::get_if<Returned>(&change)) return apply(*returned);
     return apply(std::get<Ended>(change));
   }
 
@@ -280,6 +286,11 @@ class Reports {
 
   SchedulerResult<bool> apply(const Started& it) {
     TRY(const auto changed, start_.bind(it.run, it.token, it.started_at).run());
+    return changed == 1;
+  }
+
+  SchedulerResult<bool> apply(const Returned& it) {
+    TRY(const auto changed, hand_back_.bind(it.run, it.token).run());
     return changed == 1;
   }
 
@@ -317,7 +328,12 @@ class Reports {
   }
 
   SchedulerResult<std::int64_t> end(const Ended& it, const Current& current, bool revoke, RunState state) {
-    const auto& outcome = it.outcome;
+    auto outcome = it.outcome;
+    if (state == RunState::cancelled && outcome.reason != domain::Reason::cancelled_by_user) {
+      // Its last attempt ended badly by itself; that the run is not tried again is the cancel's doing.
+      outcome.reason = domain::Reason::cancelled_by_user;
+      outcome.message = "cancelled; its last attempt: " + outcome.message;
+    }
     return end_
         .bind(it.run, it.token, state, it.token + revoke, is_lost(it), started_at(it, current), it.ended_at,
               outcome.reason, outcome.message, outcome.exit_code, outcome.http_status)
@@ -333,7 +349,7 @@ class Reports {
   }
   static bool is_lost(const Ended& it) { return it.attempt_state == domain::AttemptState::lost; }
 
-  Statement start_, find_, insert_attempt_, end_, retry_;
+  Statement start_, find_, insert_attempt_, end_, retry_, hand_back_;
   RunEndings endings_;
 };
 

@@ -34,6 +34,9 @@ class SqliteStore final : public application::Store {
   Async<void> check_writable() override;
   [[nodiscard]] std::string describe() const override;
 
+  // For checks that look behind the ports.
+  [[nodiscard]] database::sqlite::Database& database() { return *database_; }
+
  private:
   SqliteStore(const Clock& clock, std::unique_ptr<database::sqlite::Database> database);
 

@@ -47,12 +47,12 @@ SchedulerResult<std::int64_t> write_beat(Connection& connection, std::string_vie
                             now + timeout, more...);
 }
 
-SchedulerResult<std::vector<IncarnationId>> declare_others_dead(Connection& connection, const WorkerInfo& newest) {
+SchedulerResult<std::vector<IncarnationId>> declare_earlier_dead(Connection& connection, const WorkerInfo& it) {
   return connection
       .query(
-          "UPDATE workers SET state = 'dead', state_reason = ? WHERE worker_id = ? AND state <> 'dead'"
-          " AND incarnation <> ? RETURNING incarnation",
-          kReplaced, newest.id, newest.incarnation)
+          "UPDATE workers SET state = 'dead', state_reason = ?1 WHERE worker_id = ?2 AND state <> 'dead'"
+          " AND id < (SELECT id FROM workers WHERE incarnation = ?3) RETURNING incarnation",
+          kReplaced, it.id, it.incarnation)
       .values<IncarnationId>();
 }
 
@@ -62,12 +62,7 @@ SchedulerResult<HeartbeatReply> register_incarnation(Connection& connection, con
       fmt::format("INSERT INTO workers ({}, registered_at, worker_id, incarnation) VALUES ({}, ?13, ?15, ?16)",
                   kBeatColumns, kBeatValues);
   CHECK(write_beat(connection, kSql, beat.worker, state, now, timeout, beat.worker.id, beat.worker.incarnation));
-  HeartbeatReply reply{.registered = true};
-  // One that leaves with its first words may be older than the one that is there: it replaces nobody.
-  if (!beat.leaving) {
-    TRY(reply.declared_dead, declare_others_dead(connection, beat.worker));
-  }
-  return reply;
+  return HeartbeatReply{.registered = true};
 }
 
 SchedulerResult<HeartbeatReply> take_heartbeat(Connection& connection, const WorkerHeartbeat& beat, TimePoint now,
@@ -75,12 +70,15 @@ SchedulerResult<HeartbeatReply> take_heartbeat(Connection& connection, const Wor
   TRY(const auto known, find_incarnation(connection, beat.worker.incarnation));
   if (known && known->state == WorkerState::dead)
     return HeartbeatReply{.dead = true, .replaced = known->reason == kReplaced};
-  const auto state = beat.leaving ? Known{WorkerState::dead, std::string(kLeft)} : known.value_or(Known{});
+  auto state = beat.leaving ? Known{WorkerState::dead, std::string(kLeft)} : known.value_or(Known{});
+  if (!beat.leaving && beat.worker.state == WorkerState::draining) state.state = WorkerState::draining;
   if (!known) return register_incarnation(connection, beat, state, now, timeout);
   static const auto kSql =
       fmt::format("UPDATE workers SET ({}) = ({}) WHERE incarnation = ?15", kBeatColumns, kBeatValues);
   CHECK(write_beat(connection, kSql, beat.worker, state, now, timeout, beat.worker.incarnation));
-  return HeartbeatReply{.draining = known->state == WorkerState::draining};
+  HeartbeatReply reply{.draining = known->state == WorkerState::draining};
+  TRY(reply.declared_dead, declare_earlier_dead(connection, beat.worker));
+  return reply;
 }
 
 SchedulerResult<std::vector<WorkerInfo>> expire_silent(Connection& connection, TimePoint now) {

@@ -102,6 +102,12 @@ configure() {
   fi
 }
 
+# executables <preset> <folder of the build>: the programs that are built there, as targets, one a line.
+executables() {
+  ninja -C "$root/build/$1" --quiet build.ninja >&2  # a changed CMake file may bring a new program
+  ninja -C "$root/build/$1" -t targets all | sed -n "s|^\\($2/[^/:]*\\): CXX_EXECUTABLE.*|\\1|p"
+}
+
 # build <preset> [target…]: progress goes to standard error, where it does not mix with a program's output.
 build() {
   local preset=$1

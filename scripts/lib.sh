@@ -104,7 +104,8 @@ configure() {
 
 # executables <preset> <folder of the build>: the programs that are built there, as targets, one a line.
 executables() {
-  ninja -C "$root/build/$1" --quiet build.ninja >&2  # a changed CMake file may bring a new program
+  local said  # a changed CMake file may bring a new program: let Ninja read it first
+  said=$(ninja -C "$root/build/$1" build.ninja 2>&1) || die "configuring preset '$1' again failed:" "$said"
   ninja -C "$root/build/$1" -t targets all | sed -n "s|^\\($2/[^/:]*\\): CXX_EXECUTABLE.*|\\1|p"
 }
 

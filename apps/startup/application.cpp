@@ -18,8 +18,8 @@
 #include "core/version.hpp"
 #include "dispatcher/dispatcher.hpp"
 #include "infrastructure/asio_timer.hpp"
-#include "infrastructure/executors/built_in_executors.hpp"
 #include "infrastructure/executors/executor_parameters.hpp"
+#include "infrastructure/executors/executor_registry.hpp"
 #include "infrastructure/message_queue_factory.hpp"
 #include "infrastructure/process_stats.hpp"
 #include "infrastructure/prometheus_metrics.hpp"
@@ -81,6 +81,7 @@ class Application {
   void build_dispatcher();
   SchedulerResult<void> build_worker();
   asio::awaitable<void> serve();
+  asio::awaitable<void> begin_life(IncarnationId incarnation);
   asio::awaitable<void> run_worker();
   asio::awaitable<void> leave(TaskGroup& parts);
   asio::awaitable<void> wait_for_last_reports();
@@ -99,6 +100,8 @@ class Application {
   std::unique_ptr<InstanceLock> lock_;
   std::unique_ptr<application::Store> store_;
   std::unique_ptr<application::MessageQueue> queue_;
+  infrastructure::WorkerIdentity identity_;
+  std::unique_ptr<infrastructure::ProcessRunner> processes_;
   std::unique_ptr<infrastructure::BuiltInExecutors> executors_;
   struct Services {
     std::unique_ptr<application::TaskService> tasks;
@@ -156,10 +159,14 @@ void Application::build_dispatcher() {
 SchedulerResult<void> Application::build_worker() {
   const auto& worker = settings_.worker;
   const WorkerId id{worker.worker_id.empty() ? host_name() : worker.worker_id};
-  TRY(executors_, infrastructure::BuiltInExecutors::create(io_, clock_, timer_, id, worker.task_types,
-                                                           Seconds{worker.kill_grace_seconds}));
+  identity_.worker = id;
+  processes_ = std::make_unique<infrastructure::ProcessRunner>(
+      io_, clock_, timer_, infrastructure::ProcessRunner::Settings{.kill_grace = Seconds{worker.kill_grace_seconds}});
+  TRY(executors_, infrastructure::BuiltInExecutors::create(worker.task_types, {io_, timer_, *processes_, identity_, kVersion}));
   worker_ = std::make_unique<worker::Worker>(
-      io_, worker::Ports{*queue_, *executors_, clock_, timer_, random_, host_load},
+      io_,
+      worker::Ports{*queue_, *executors_, clock_, timer_, random_, host_load,
+                    [this](IncarnationId incarnation) { return begin_life(incarnation); }},
       worker::Settings{.id = id,
                        .host = host_name(),
                        .pid = ::getpid(),
@@ -204,9 +211,14 @@ asio::awaitable<void> Application::serve() {
   io_.stop();
 }
 
+asio::awaitable<void> Application::begin_life(IncarnationId incarnation) {
+  identity_.incarnation = incarnation;
+  if (const int killed = co_await processes_->kill_orphans(identity_.worker, incarnation); killed > 0)
+    log::warning("ended processes that an earlier start of this worker left behind", {{"processes", killed}});
+}
+
 asio::awaitable<void> Application::run_worker() {
   worker_running_ = true;
-  co_await executors_->kill_orphans();
   if (co_await worker_->run() == worker::Worker::End::replaced) exit_code_ = 1;
   worker_running_ = false;
   worker_gone_->notify();
@@ -223,7 +235,6 @@ asio::awaitable<void> Application::leave(TaskGroup& parts) {
     dispatcher_->stop();
   }
   co_await parts.join();
-  if (executors_) co_await executors_->stop();
 }
 
 asio::awaitable<void> Application::wait_for_last_reports() {

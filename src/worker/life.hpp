@@ -32,6 +32,8 @@ struct Ports {
   Timer& timer;
   Random& random;
   std::function<HostLoad()> host_load;
+  // Called before an incarnation takes its first work: what an earlier one left running on this host is ended here.
+  std::function<asio::awaitable<void>(IncarnationId)> begin_life;
 };
 
 struct Settings {
@@ -81,6 +83,7 @@ class Life {
   void measure_rate();
   [[nodiscard]] application::WorkerHeartbeat beat(bool leaving) const;
   [[nodiscard]] std::vector<application::StatusUpdate> take_reports();
+  [[nodiscard]] std::vector<application::LogChunk> take_chunks();
 
   Ports& ports_;
   const Settings& settings_;
@@ -96,6 +99,7 @@ class Life {
   std::vector<Pending> reports_;
   std::map<std::pair<RunId, Token>, std::shared_ptr<Output>> outputs_;
   std::vector<application::LogChunk> late_chunks_;                                // of attempts that have ended
+  bool partial_lines_ = false;  // somebody's line has begun and not ended
   std::map<std::pair<Micros, std::uint64_t>, std::weak_ptr<HeldRun>> deadlines_;  // the number makes keys unique
   std::uint64_t next_deadline_ = 0;
   std::optional<End> end_;

@@ -165,7 +165,8 @@ void World::start_worker(int index) {
   it->executor = std::make_unique<Executor>(*this, it->process);
   it->worker = std::make_unique<worker::Worker>(
       time_.io(),
-      worker::Ports{*it->queue, *it->executor, time_, time_, *random_, [] { return worker::HostLoad{}; }},
+      worker::Ports{*it->queue, *it->executor, time_, time_, *random_, [] { return worker::HostLoad{}; },
+                    [](IncarnationId) -> asio::awaitable<void> { co_return; }},
       worker::Settings{.id = {it->process->name}, .slots = 3, .heartbeat_interval = 2s, .drain_timeout = 5s});
   asio::co_spawn(
       time_.io(), [](WorkerProcess& process) -> asio::awaitable<void> { (void)co_await process.worker->run(); }(*it),

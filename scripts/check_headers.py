@@ -87,10 +87,10 @@ def main():
         for header, (ok, output, files) in zip(waiting, pool.map(lambda h: compile_alone(h, command), waiting)):
             if ok:
                 passed[header] = {"files": files, "state": state(files, command)}
+                memory.write_text(json.dumps(passed))  # at once: an interrupted run goes on from here
             else:
                 bad += 1
                 print(f"{os.path.relpath(header, ROOT)} does not compile alone; remedy: include what it uses\n{output}")
-    memory.write_text(json.dumps(passed))
     print(f"  {len(headers)} headers, {len(waiting)} compiled, {bad} bad", file=sys.stderr)
     sys.exit(1 if bad else 0)
 

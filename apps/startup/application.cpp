@@ -20,6 +20,7 @@
 #include "infrastructure/asio_timer.hpp"
 #include "infrastructure/executors/executor_parameters.hpp"
 #include "infrastructure/executors/executor_registry.hpp"
+#include "infrastructure/instance_lock.hpp"
 #include "infrastructure/message_queue_factory.hpp"
 #include "infrastructure/process_stats.hpp"
 #include "infrastructure/prometheus_metrics.hpp"
@@ -28,7 +29,6 @@
 #include "infrastructure/system_clock.hpp"
 #include "infrastructure/system_random.hpp"
 #include "infrastructure/system_time_zones.hpp"
-#include "startup/instance_lock.hpp"
 #include "startup/startup.hpp"
 #include "worker/worker.hpp"
 
@@ -97,7 +97,7 @@ class Application {
   infrastructure::SystemTimeZones zones_;
   infrastructure::PrometheusMetrics metrics_{kVersion};
   infrastructure::ExecutorParameterCheck parameters_;
-  std::unique_ptr<InstanceLock> lock_;
+  std::unique_ptr<infrastructure::InstanceLock> lock_;
   std::unique_ptr<application::Store> store_;
   std::unique_ptr<application::MessageQueue> queue_;
   infrastructure::WorkerIdentity identity_;
@@ -126,8 +126,8 @@ SchedulerResult<void> Application::build() {
   ::umask(077);  // what we write is nobody else's business
   std::signal(SIGPIPE, SIG_IGN);
   if (with_dispatcher()) {
-    TRY(auto lock, InstanceLock::take(settings_.data_dir));
-    lock_ = std::make_unique<InstanceLock>(std::move(lock));
+    TRY(auto lock, infrastructure::InstanceLock::take(settings_.data_dir));
+    lock_ = std::make_unique<infrastructure::InstanceLock>(std::move(lock));
   }
   TRY(store_, infrastructure::StoreFactory::create(settings_.database, settings_.data_dir, clock_));
   TRY(queue_, infrastructure::MessageQueueFactory::create(settings_.message_queue, timer_));

@@ -56,13 +56,13 @@ CREATE INDEX dependency_rounds_oldest ON dependency_rounds (task_id, upstream_id
 CREATE TABLE task_runs (
   id               INTEGER PRIMARY KEY AUTOINCREMENT,
   task_id          INTEGER NOT NULL REFERENCES tasks (id),
-  triggered_by     TEXT NOT NULL CHECK (triggered_by IN ('schedule', 'manual', 'dependency', 'retry')),
+  triggered_by     TEXT NOT NULL CHECK (triggered_by = 'schedule' OR triggered_by = 'manual'
+                                        OR triggered_by = 'dependency' OR triggered_by = 'retry'),
   slot             INTEGER,
   retry_of         INTEGER,
   shard_index      INTEGER NOT NULL,
   shard_total      INTEGER NOT NULL,
-  state            TEXT NOT NULL CHECK (state IN ('waiting', 'pending', 'dispatched', 'running', 'succeeded', 'failed',
-                                                  'timed_out', 'cancelled', 'skipped')),
+  state            TEXT NOT NULL,
   route            TEXT NOT NULL,     -- the task's, as long as the run is not dispatched
   priority         INTEGER NOT NULL,  -- the same
   created_at       INTEGER NOT NULL,
@@ -83,7 +83,10 @@ CREATE TABLE task_runs (
   http_status      INTEGER,
   idempotency_key  TEXT,
   parameters       TEXT,
-  CHECK ((ended_at IS NULL) = (state IN ('waiting', 'pending', 'dispatched', 'running')))
+  -- OR, not IN: SQLite makes a temporary table for an IN of more than two values, at each and every update.
+  CHECK (ended_at IS NULL AND (state = 'waiting' OR state = 'pending' OR state = 'dispatched' OR state = 'running')
+    OR ended_at IS NOT NULL AND (state = 'succeeded' OR state = 'failed' OR state = 'timed_out' OR state = 'cancelled'
+      OR state = 'skipped'))
 ) STRICT;
 -- What a dispatcher looks for holds only runs that are there to be found: its cost does not grow with history. The last
 -- column of some is constant; with it the index alone answers, without the row.
@@ -95,14 +98,13 @@ CREATE INDEX task_runs_missing ON task_runs (missing_since) WHERE missing_since 
 CREATE INDEX task_runs_active ON task_runs (task_id, ended_at) WHERE ended_at IS NULL;
 CREATE INDEX task_runs_history ON task_runs (task_id, id);
 CREATE INDEX task_runs_not_succeeded ON task_runs (state, id)
-  WHERE state IN ('failed', 'timed_out', 'cancelled', 'skipped');
+  WHERE state = 'failed' OR state = 'timed_out' OR state = 'cancelled' OR state = 'skipped';
 CREATE UNIQUE INDEX task_runs_idempotency ON task_runs (task_id, idempotency_key, shard_index)
   WHERE idempotency_key IS NOT NULL;
 
 -- The last guard of two promises: a run that has ended stays as it is, and a token never goes back.
 CREATE TRIGGER task_runs_end_is_final BEFORE UPDATE OF state, token ON task_runs
-WHEN OLD.state IN ('succeeded', 'failed', 'timed_out', 'cancelled', 'skipped')
-  AND (NEW.state <> OLD.state OR NEW.token <> OLD.token)
+WHEN OLD.ended_at IS NOT NULL AND (NEW.state <> OLD.state OR NEW.token <> OLD.token)
 BEGIN
   SELECT RAISE(ABORT, 'a run that has ended never changes');
 END;
@@ -117,7 +119,8 @@ CREATE TABLE task_attempts (
   run_id        INTEGER NOT NULL REFERENCES task_runs (id) ON DELETE CASCADE,
   number        INTEGER NOT NULL,
   token         INTEGER NOT NULL,
-  state         TEXT NOT NULL CHECK (state IN ('succeeded', 'failed', 'timed_out', 'cancelled', 'lost')),
+  state         TEXT NOT NULL CHECK (state = 'succeeded' OR state = 'failed' OR state = 'timed_out'
+                                     OR state = 'cancelled' OR state = 'lost'),
   worker        TEXT NOT NULL,
   incarnation   INTEGER NOT NULL,
   dispatched_at INTEGER,

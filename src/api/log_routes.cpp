@@ -119,6 +119,8 @@ struct Follow {
   bool fixed = false;  // only the attempt of `seen`; otherwise through all that follow it, until the run has ended
   Position seen;
   Millis heartbeat{0};
+  Millis quiet{0};       // since something was sent
+  int silent_looks = 0;  // in a row that found nothing new
 };
 
 // The next page of what `it` has not seen. An attempt that is over is told to its end before the next one begins.
@@ -133,34 +135,51 @@ Async<LogPage> next_page(RunService& runs, const Follow& it, Micros wait_max) {
   co_return LogPage{.attempt = before + 1};
 }
 
+// The run once it has ended and nothing more of its output will come; nothing: go on.
+Async<std::optional<domain::TaskRun>> ended_run(RunService& runs, const Follow& it, bool attempt_is_complete,
+                                                int silent_looks, Micros wait_max) {
+  // Output travels beside the report that ends a run, and the last lines of a lost worker never come.
+  constexpr int kLateLooks = 5;
+  CO_TRY(auto run, runs.wait(it.run, attempt_is_complete ? wait_max : Micros{0}));
+  const bool is_last_attempt = it.fixed || run.attempt == it.seen.attempt.value_or(0);
+  const bool has_all = is_last_attempt && (attempt_is_complete || silent_looks >= kLateLooks);
+  if (!domain::is_terminal(run.state) || !has_all) co_return std::nullopt;
+  co_return run;
+}
+
+// One look at the output: what is new, or a heartbeat when there was nothing for long. True: go on.
+Async<bool> send_news(RunService& runs, Follow& it, Millis step, ReplyStream& out) {
+  CO_TRY(const auto page, next_page(runs, it, step));
+  if (page.attempt != it.seen.attempt) it.silent_looks = 0;
+  if (it.seen.attempt.value_or(0) != 0 && page.attempt != *it.seen.attempt) it.seen.line = 0;
+  it.seen.attempt = page.attempt;
+  if (!page.chunks.empty()) {
+    it.silent_looks = 0;
+    it.quiet = Millis{0};
+    const bool listening = co_await out.write(log_event(page, it.seen.line));
+    it.seen.line = last_line(page.chunks, it.seen.line);
+    if (!listening || !page.complete) co_return listening;
+  }
+  ++it.silent_looks;
+  if (it.quiet += step; it.quiet >= it.heartbeat) {
+    it.quiet = Millis{0};
+    co_await out.write(": still here\n\n");
+  }
+  CO_TRY(const auto ended, ended_run(runs, it, page.complete, it.silent_looks, step));
+  if (ended) co_await out.write(fmt::format("event: end\ndata: {}\n\n", run_json(*ended)));
+  co_return !ended && out.is_open();
+}
+
 asio::awaitable<void> send_events(RunService& runs, Follow it, ReplyStream& out) {
   // Short enough to see soon that an attempt ended and another began, or that nobody listens any more.
   const auto step = std::min(it.heartbeat, Millis{1000});
-  Millis quiet{0};
-  bool listening = true;
-  while (listening) {
-    const auto page = co_await next_page(runs, it, step);
-    if (!page) {
-      co_await out.write(fmt::format("event: error\ndata: {}\n\n", JsonWriter().value(page.error().message).take()));
-      co_return;
-    }
-    if (it.seen.attempt.value_or(0) != 0 && page->attempt != *it.seen.attempt) it.seen.line = 0;
-    it.seen.attempt = page->attempt;
-    if (!page->chunks.empty()) {
-      quiet = Millis{0};
-      listening = co_await out.write(log_event(*page, it.seen.line));
-      it.seen.line = last_line(page->chunks, it.seen.line);
-    } else if (quiet += step; quiet >= it.heartbeat) {
-      quiet = Millis{0};
-      listening = co_await out.write(": still here\n\n");
-    } else {
-      listening = out.is_open();
-    }
-    if (page->complete) break;
+  for (;;) {
+    const auto go_on = co_await send_news(runs, it, step, out);
+    if (go_on && *go_on) continue;
+    if (!go_on)
+      co_await out.write(fmt::format("event: error\ndata: {}\n\n", JsonWriter().value(go_on.error().message).take()));
+    co_return;
   }
-  if (!listening) co_return;
-  const auto ended = co_await runs.get(it.run);
-  if (ended) co_await out.write(fmt::format("event: end\ndata: {}\n\n", run_json(*ended)));
 }
 
 // "2:57" is line 57 of attempt 2, the id of a `log` event; "57" alone is a line of whatever attempt is the last one.

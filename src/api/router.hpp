@@ -3,6 +3,7 @@
 #pragma once
 
 #include "api/context.hpp"
+#include "core/enum_names.hpp"
 
 #include <span>
 #include <string>
@@ -16,6 +17,10 @@ using Handler = Async<Reply> (*)(const Context& context, const Request& request)
 
 // What the caller must be allowed to do, once there are accounts.
 enum class Permission { none, task_read, task_write, task_delete, worker_read, worker_write, system_read };
+constexpr auto enum_names(Permission) {
+  return std::to_array<std::string_view>(
+      {"none", "task_read", "task_write", "task_delete", "worker_read", "worker_write", "system_read"});
+}
 
 enum class BodyKind {
   none,         // absent, or {}

@@ -29,10 +29,12 @@
 #include <boost/json.hpp>
 #include <boost/mp11.hpp>
 
+#include <array>
 #include <concepts>
 #include <limits>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>

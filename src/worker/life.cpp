@@ -14,7 +14,7 @@ using namespace std::chrono_literals;
 
 constexpr Micros kReceiveWait = 1s;
 constexpr Micros kSecondBeat = 200ms;
-constexpr Micros kRateWindow = 100ms;
+constexpr Micros kRateWindow = 50ms;
 constexpr Micros kLogPause = 50ms;             // chunks of this long travel together
 constexpr Micros kPartialLineMax = 500ms;
 constexpr std::size_t kLogBytesMax = 1 << 20;  // per message
@@ -91,9 +91,7 @@ Life::Life(asio::io_context& io, Ports& ports, const Settings& settings, Incarna
       beat_(ports.timer.wake_signal()),
       deadline_(ports.timer.wake_signal()),
       over_(ports.timer.wake_signal()),
-      window_began_(ports.clock.elapsed()),
-      capacity_(settings.slots),
-      announced_capacity_(settings.slots) {}
+      window_began_(ports.clock.elapsed()) {}
 
 Life::~Life() = default;
 
@@ -212,7 +210,10 @@ asio::awaitable<void> Life::start_attempts() {
   while (!closing_) {
     while (held_.running() < static_cast<std::size_t>(settings_.slots)) {
       auto run = held_.begin_next(ports_.clock.elapsed());
-      if (!run) break;
+      if (!run) {
+        ran_dry_ = true;
+        break;
+      }
       attempts_.spawn("attempt", attempt(std::move(run)));
     }
     co_await start_->wait(1h);
@@ -348,11 +349,11 @@ void Life::measure_rate() {
   const auto elapsed = ports_.clock.elapsed() - window_began_;
   if (elapsed < kRateWindow) return;
   const double per_second = static_cast<double>(window_ended_) * 1e6 / static_cast<double>(elapsed.count());
-  capacity_ = settings_.slots + domain::prefetch(per_second);
+  prefetch_ = domain::next_prefetch(prefetch_, {per_second, std::exchange(ran_dry_, false)});
   window_ended_ = 0;
   window_began_ += elapsed;
   // News worth a message of its own: a quarter more or less than what the dispatchers know.
-  if (std::abs(capacity_ - announced_capacity_) > std::max(8, announced_capacity_ / 4)) beat_->notify();
+  if (std::abs(prefetch_ - announced_prefetch_) > std::max(8, announced_prefetch_ / 4)) beat_->notify();
 }
 
 // --- heartbeats ---
@@ -367,7 +368,7 @@ WorkerHeartbeat Life::beat(bool leaving) const {
                      .task_types = ports_.executors.task_types(),
                      .labels = settings_.labels,
                      .slots = settings_.slots,
-                     .capacity = capacity_,
+                     .capacity = settings_.slots + prefetch_,
                      .busy = static_cast<int>(held_.running()),
                      .load = host.load,
                      .memory_bytes = host.memory_bytes,
@@ -380,7 +381,7 @@ WorkerHeartbeat Life::beat(bool leaving) const {
 asio::awaitable<void> Life::heartbeats() {
   for (Micros pause = kSecondBeat; !closing_; pause = settings_.heartbeat_interval) {
     measure_rate();
-    announced_capacity_ = capacity_;
+    announced_prefetch_ = prefetch_;
     const auto sent = co_await ports_.queue.publish_message(kHeartbeatQueue, Message{beat(false)});
     if (!sent) log::warning("heartbeat not sent", {{"why", sent.error().message}});
     if (!closing_) co_await beat_->wait(std::min(pause, settings_.heartbeat_interval));

@@ -108,7 +108,8 @@ class Life {
   // Ended attempts since `window_began_`, for the prefetch.
   std::int64_t window_ended_ = 0;
   Micros window_began_{0};
-  int capacity_ = 1, announced_capacity_ = 1;
+  bool ran_dry_ = false;
+  int prefetch_ = 0, announced_prefetch_ = 0;
 };
 
 }  // namespace scheduler::worker

@@ -20,12 +20,6 @@ constexpr auto kIsPlain = [] {
   return plain;
 }();
 
-std::size_t plain_prefix(std::string_view bytes) {
-  std::size_t n = 0;
-  while (n < bytes.size() && kIsPlain[static_cast<unsigned char>(bytes[n])]) ++n;
-  return n;
-}
-
 // What the beginning of `bytes` is: a character, the beginning of one, or `size` bytes that are to be replaced together
 // (Unicode 15, 3.9: the maximal subpart of an ill-formed sequence).
 struct Character {
@@ -53,6 +47,23 @@ Character first_character(std::string_view bytes) {
   return {is_c1_control ? bad : good, size};
 }
 
+// How many bytes at the beginning can be taken as they are.
+std::size_t clean_prefix(std::string_view bytes) {
+  std::size_t n = 0;
+  while (n < bytes.size()) {
+    const auto lead = static_cast<unsigned char>(bytes[n]);
+    if (kIsPlain[lead]) {
+      ++n;
+    } else {
+      if (lead < 0x80) return n;
+      const auto character = first_character(bytes.substr(n));
+      if (character.kind != Character::Kind::good) return n;
+      n += character.size;
+    }
+  }
+  return n;
+}
+
 // "98,304,112"
 std::string with_commas(std::int64_t number) {
   auto text = std::to_string(number);
@@ -66,9 +77,9 @@ std::string with_commas(std::int64_t number) {
 
 void LineCutter::write(std::string_view bytes, const Emit& emit) {
   while (!bytes.empty()) {
-    std::size_t used = unfinished_.empty() ? plain_prefix(bytes) : 0;
+    std::size_t used = unfinished_.empty() ? clean_prefix(bytes) : 0;
     if (used > 0) {
-      append_plain(bytes.substr(0, used), emit);
+      append_clean(bytes.substr(0, used), emit);
     } else if (unfinished_.empty() && bytes.front() == '\n') {
       end_line(emit);
       used = 1;
@@ -97,14 +108,16 @@ std::size_t LineCutter::take_character(std::string_view bytes, const Emit& emit)
   return character.size - before;
 }
 
-void LineCutter::append_plain(std::string_view text, const Emit& emit) {
+void LineCutter::append_clean(std::string_view text, const Emit& emit) {
   begin_anew_after_return();
-  while (!text.empty()) {
-    if (line_.size() == line_bytes_max_) split(emit);
-    const auto n = std::min(text.size(), line_bytes_max_ - line_.size());
+  while (line_.size() + text.size() > line_bytes_max_) {
+    auto n = line_bytes_max_ - line_.size();
+    while (n > 0 && (static_cast<unsigned char>(text[n]) & 0xC0) == 0x80) --n;  // never inside a character
     line_.append(text.substr(0, n));
     text.remove_prefix(n);
+    split(emit);
   }
+  line_.append(text);
 }
 
 void LineCutter::append_character(std::string_view character, const Emit& emit) {

@@ -17,6 +17,7 @@
 #include "core/clock.hpp"
 
 #include <deque>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,7 +39,7 @@ class LineCutter {
   [[nodiscard]] bool has_partial() const { return !line_.empty(); }
 
  private:
-  void append_plain(std::string_view text, const Emit& emit);
+  void append_clean(std::string_view text, const Emit& emit);
   void append_character(std::string_view character, const Emit& emit);
   std::size_t take_character(std::string_view bytes, const Emit& emit);
   void begin_anew_after_return();

@@ -176,7 +176,7 @@ Async<TaskRun> FakeRuns::get(RunId id) {
 
 Async<TaskRun> FakeRuns::wait(RunId id, Micros wait_max) {
   CO_TRY(auto run, get(id));
-  if (domain::is_terminal(run.state)) co_return run;
+  if (domain::is_terminal(run.state) || wait_max <= Micros{0}) co_return run;
   co_await news(wait_max);
   CO_TRY(auto later, get(id));
   co_return later;
@@ -212,7 +212,8 @@ Async<LogPage> FakeRuns::logs(RunId id, std::optional<int> attempt, std::int64_t
   LogPage page{.attempt = attempt.value_or(run.attempt)};
   for (const auto& chunk : output[{id.value, page.attempt}])
     if (chunk.first_line + chunk.lines - 1 > after_line) page.chunks.push_back(chunk);
-  page.complete = domain::is_terminal(run.state);
+  const bool attempt_ended = domain::is_terminal(run.state) || page.attempt < run.attempt || ended.contains(id.value);
+  page.complete = attempt_ended && !lost.contains(id.value);
   co_return page;
 }
 

@@ -47,8 +47,12 @@ class FakeRuns final : public application::RunService {
   std::map<std::int64_t, domain::TaskRun> rows;
   std::map<std::pair<std::int64_t, int>, std::vector<application::LogChunk>> output;
 
+  std::set<std::int64_t> ended;  // runs that go on although their current attempt has ended
+  std::set<std::int64_t> lost;   // runs whose last lines never came
+
   // For the loop's thread: something happened, look again.
   void wake();
+  [[nodiscard]] bool is_waited_for() const { return !waiting_.empty(); }
 
   Async<domain::TaskRun> get(RunId id) override;
   Async<domain::TaskRun> wait(RunId id, Micros wait_max) override;

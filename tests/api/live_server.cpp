@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <future>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -69,6 +70,11 @@ bool RawClient::send(std::string_view bytes) {
 }
 
 void RawClient::end_sending() { ::shutdown(fd_, SHUT_WR); }
+
+bool RawClient::answered_within(Millis patience) const {
+  pollfd descriptor{.fd = fd_, .events = POLLIN, .revents = 0};
+  return ::poll(&descriptor, 1, static_cast<int>(patience.count())) > 0;
+}
 
 bool RawClient::fill() {
   char bytes[65536];
@@ -163,6 +169,14 @@ void LiveServer::change(const std::function<void(FakeWorld&)>& change) {
     done.set_value();
   });
   done.get_future().wait();
+}
+
+void LiveServer::until(const std::function<bool(const FakeWorld&)>& seen) {
+  for (bool found = false; !found;) {
+    std::promise<bool> looked;
+    asio::post(io_, [&] { looked.set_value(seen(world_)); });
+    found = looked.get_future().get();
+  }
 }
 
 void LiveServer::stop(Millis grace) {

@@ -33,6 +33,7 @@ class RawClient {
   // False: the server closed the connection.
   bool send(std::string_view bytes);
   void end_sending();
+  [[nodiscard]] bool answered_within(Millis patience) const;
   Response read_response(bool to_head = false);   // status 0: closed before a whole one
   std::string read_until(std::string_view mark);  // everything up to and including `mark`; less when closed before
   std::string read_all() { return read_until(std::string_view("\0never", 6)); }
@@ -60,8 +61,10 @@ class LiveServer {
   [[nodiscard]] Response get(std::string_view target, const Headers& headers = {}) const {
     return request("GET", target, {}, headers);
   }
-  // Runs `change` on the server's thread and waits for it.
+  // Runs `change` on the server's thread, and whoever waits for runs or output looks again.
   void change(const std::function<void(FakeWorld&)>& change);
+  // Looks until `seen` is true.
+  void until(const std::function<bool(const FakeWorld&)>& seen);
   // Begins to stop the server, and returns once it has stopped.
   void stop(Millis grace);
 

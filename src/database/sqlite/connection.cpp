@@ -39,6 +39,13 @@ std::string_view meaning_of(int code) {
   }
 }
 
+// Once for the process, before the first connection: without its statistics of memory SQLite takes no lock for each
+// allocation. Harmless where something else has started the library already.
+void configure_library() {
+  static const int once = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+  (void)once;
+}
+
 SchedulerError to_error(sqlite3* database, int code) {
   const char* detail = database != nullptr ? sqlite3_errmsg(database) : sqlite3_errstr(code);
   return {ErrorKind::Database, fmt::format("{} (SQLite {}: {})", meaning_of(code), code, detail)};
@@ -125,6 +132,7 @@ std::string_view Statement::text_at(int column) const {
 
 SchedulerResult<std::unique_ptr<Connection>> Connection::open(const std::string& path, Access access,
                                                               Synchronous synchronous) {
+  configure_library();
   const int flags = SQLITE_OPEN_NOMUTEX |
                     (access == Access::read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
   sqlite3* handle = nullptr;

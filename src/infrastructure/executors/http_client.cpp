@@ -6,6 +6,7 @@
 #include <curl/curl.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <mutex>
 #include <pthread.h>
@@ -77,8 +78,8 @@ class HttpClient::Transfer : public std::enable_shared_from_this<Transfer> {
     curl_easy_setopt(e, CURLOPT_HTTPHEADER, list);
   }
 
-  // The last thing the curl thread does with it. `stopped`: it was cut off.
-  void finish(CURLcode code, bool stopped) {
+  // The last thing the curl thread does with it; `self` goes to the loop, where it dies. `stopped`: it was cut off.
+  void finish(std::shared_ptr<Transfer> self, CURLcode code, bool stopped) {
     HttpReply result{.bytes_left_out = bytes_left_out_};
     long status = 0;
     curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
@@ -92,8 +93,7 @@ class HttpClient::Transfer : public std::enable_shared_from_this<Transfer> {
                                                       : HttpReply::End::failed;
       result.error = stopped ? "a stop was asked for" : tidy(error_[0] != '\0' ? error_ : curl_easy_strerror(code));
     }
-    asio::post(io_,
-               [self = shared_from_this(), result = std::move(result)]() mutable { self->end(std::move(result)); });
+    asio::post(io_, [it = std::move(self), result = std::move(result)]() mutable { it->end(std::move(result)); });
   }
 
   // --- of the loop ---
@@ -105,7 +105,7 @@ class HttpClient::Transfer : public std::enable_shared_from_this<Transfer> {
     wake->notify();
   }
 
-  std::unique_ptr<WakeSignal> wake;
+  const std::unique_ptr<WakeSignal> wake;
   application::OutputSink* sink;  // null once nobody listens any more
   HttpReply reply;
   bool done = false;
@@ -161,19 +161,28 @@ class HttpClient::Thread {
   Thread(const Thread&) = delete;
   Thread& operator=(const Thread&) = delete;
 
-  void start(std::shared_ptr<Transfer> transfer) { tell(to_start_, std::move(transfer)); }
-  void abort(std::shared_ptr<Transfer> transfer) { tell(to_abort_, std::move(transfer)); }
-
- private:
-  using Transfers = std::vector<std::shared_ptr<Transfer>>;
-
-  void tell(Transfers& list, std::shared_ptr<Transfer> transfer) {
-    {
-      const std::lock_guard lock(mutex_);
-      list.push_back(std::move(transfer));
-    }
+  // Returns the transfer's number, by which it can be aborted.
+  std::uint64_t start(std::shared_ptr<Transfer> transfer) {
+    std::unique_lock lock(mutex_);
+    const auto number = ++count_;
+    to_start_.push_back({number, std::move(transfer)});
+    lock.unlock();
+    curl_multi_wakeup(multi_);
+    return number;
+  }
+  // Does nothing for one that has ended already.
+  void abort(std::uint64_t number) {
+    std::unique_lock lock(mutex_);
+    to_abort_.push_back(number);
+    lock.unlock();
     curl_multi_wakeup(multi_);
   }
+
+ private:
+  struct Numbered {
+    std::uint64_t number = 0;
+    std::shared_ptr<Transfer> transfer;
+  };
 
   void run(const std::stop_token& ending) {
     // Signals are the main thread's affair; and a peer that hangs up must be an error here, not a SIGPIPE.
@@ -193,33 +202,38 @@ class HttpClient::Thread {
   }
 
   void take_orders() {
-    Transfers starting, aborting;
+    std::vector<Numbered> starting;
+    std::vector<std::uint64_t> aborting;
     {
       const std::lock_guard lock(mutex_);
       starting.swap(to_start_);
       aborting.swap(to_abort_);
     }
-    for (auto& transfer : starting) {
-      auto* easy = transfer->easy();
-      active_.emplace(easy, std::move(transfer));
+    for (auto& it : starting) {
+      auto* easy = it.transfer->easy();
+      active_.emplace(easy, std::move(it));
       curl_multi_add_handle(multi_, easy);
     }
-    for (const auto& transfer : aborting) finish(transfer->easy(), CURLE_ABORTED_BY_CALLBACK, true);
+    for (const auto number : aborting) {
+      const auto at = std::ranges::find(active_, number, [](const auto& entry) { return entry.second.number; });
+      if (at != active_.end()) finish(at->first, CURLE_ABORTED_BY_CALLBACK, true);
+    }
   }
 
-  // Does nothing for one that has ended already.
+  // Keeps no part of the transfer: what belongs to the loop must not be destroyed here.
   void finish(CURL* easy, CURLcode code, bool stopped) {
-    const auto at = active_.find(easy);
-    if (at == active_.end()) return;
     curl_multi_remove_handle(multi_, easy);
-    at->second->finish(code, stopped);
-    active_.erase(at);
+    auto transfer = std::move(active_.extract(easy).mapped().transfer);
+    auto& it = *transfer;
+    it.finish(std::move(transfer), code, stopped);
   }
 
   CURLM* multi_;
   std::mutex mutex_;
-  Transfers to_start_, to_abort_;  // guarded by mutex_
-  std::map<CURL*, std::shared_ptr<Transfer>> active_;
+  std::uint64_t count_ = 0;  // these three are guarded by mutex_
+  std::vector<Numbered> to_start_;
+  std::vector<std::uint64_t> to_abort_;
+  std::map<CURL*, Numbered> active_;
   std::jthread thread_;  // last: it uses all of the above
 };
 
@@ -235,9 +249,8 @@ asio::awaitable<HttpReply> HttpClient::send(HttpRequest request, application::Ou
   const auto transfer = std::make_shared<Transfer>(io_, timer_, std::move(request), sink);
   if (transfer->easy() == nullptr) co_return HttpReply{.end = HttpReply::End::failed, .error = "out of memory"};
   transfer->prepare(user_agent_);
-  thread_->start(transfer);
-  stop.on_request([weak = std::weak_ptr(transfer), thread = thread_.get()] {
-    if (const auto it = weak.lock(); it && !it->done) thread->abort(it);
+  stop.on_request([weak = std::weak_ptr(transfer), thread = thread_.get(), number = thread_->start(transfer)] {
+    if (const auto it = weak.lock(); it && !it->done) thread->abort(number);
   });
   while (!transfer->done) co_await transfer->wake->wait(kWaitForNews);
   transfer->sink = nullptr;

@@ -96,6 +96,14 @@ SchedulerResult<UniqueFd> make_input(const std::string& text) {
   return input;
 }
 
+// Takes the last word of a child that has ended, or soon will.
+siginfo_t wait_for(pid_t pid) {
+  siginfo_t info{};
+  while (::waitid(P_PID, id_t(pid), &info, WEXITED) < 0 && errno == EINTR) {
+  }
+  return info;
+}
+
 }  // namespace
 
 // One started process: its pipes, the wait for its end, and its place in the table.
@@ -143,9 +151,7 @@ class ProcessRunner::Attempt {
 
   // After ended(): takes the process's last word; its pid is free from here on.
   [[nodiscard]] ProcessEnd reap() const {
-    siginfo_t info{};
-    while (::waitid(P_PID, id_t(pid), &info, WEXITED) < 0 && errno == EINTR) {
-    }
+    const auto info = wait_for(pid);
     if (info.si_code == CLD_EXITED) return {.exit_code = info.si_status, .signal = std::nullopt};
     return {.exit_code = std::nullopt, .signal = info.si_status};
   }
@@ -177,9 +183,17 @@ SchedulerResult<std::unique_ptr<ProcessRunner::Attempt>> ProcessRunner::start(Pr
   TRY(auto out, make_pipe());
   TRY(auto err, make_pipe());
   TRY(auto child, table_.start(std::move(spec.plan), {std::move(input), std::move(out.write), std::move(err.write)}));
-  return std::make_unique<Attempt>(*this, std::move(child),
-                                   std::make_shared<Pump>(io_, std::move(out.read), Stream::out, sink, buffer_.get()),
-                                   std::make_shared<Pump>(io_, std::move(err.read), Stream::err, sink, buffer_.get()));
+  const auto pid = child.pid;
+  try {  // Asio throws when the kernel has no room for one more watched descriptor
+    return std::make_unique<Attempt>(
+        *this, std::move(child), std::make_shared<Pump>(io_, std::move(out.read), Stream::out, sink, buffer_.get()),
+        std::make_shared<Pump>(io_, std::move(err.read), Stream::err, sink, buffer_.get()));
+  } catch (const std::exception& e) {
+    ::kill(-pid, SIGKILL);
+    wait_for(pid);
+    table_.forget(pid);
+    return fail(ErrorKind::Unavailable, fmt::format("cannot watch the process: {}", e.what()));
+  }
 }
 
 Async<ProcessEnd> ProcessRunner::run(ProcessSpec spec, application::OutputSink& sink, StopSignal& stop) {
@@ -206,7 +220,7 @@ asio::awaitable<void> ProcessRunner::wait_for_end(Attempt& attempt, StopSignal& 
   if (!stop.requested()) attempt.watch(stop);
   while (!attempt.ended() && !stop.requested()) {
     co_await attempt.wake->wait(kReapInterval);
-    table_.reap_orphans();
+    if (!attempt.ended()) table_.reap_orphans();
   }
 }
 
@@ -240,8 +254,7 @@ asio::awaitable<void> ProcessRunner::terminate(Attempt& attempt) {
 asio::awaitable<bool> ProcessRunner::kill_tree(Attempt& attempt) {
   const auto deadline = clock_.elapsed() + kKillTimeout;
   for (auto poll = kPollMin;; poll = std::min(poll * 2, kPollMax)) {
-    if (attempt.ended()) table_.reap_orphans();
-    if (attempt.ended() && !table_.has_orphans()) co_return true;
+    if (attempt.ended() && !table_.reap_orphans()) co_return true;
     const auto members = table_.members(attempt.pid);
     if (attempt.ended() && members.empty()) {
       table_.reap_orphans();  // those that ended since the look above

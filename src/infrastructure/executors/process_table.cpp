@@ -220,19 +220,18 @@ std::vector<ProcessTable::Member> ProcessTable::members(pid_t leader) const {
   return found;
 }
 
-bool ProcessTable::has_orphans() const {
+bool ProcessTable::reap_orphans() {
   auto& table = leaders();
   const std::lock_guard lock(table.mutex);
-  return !orphans(table).empty();
-}
-
-void ProcessTable::reap_orphans() {
-  auto& table = leaders();
-  const std::lock_guard lock(table.mutex);
+  bool is_one_alive = false;
   for (const auto& process : orphans(table)) {
     siginfo_t ended{};
-    if (!process.is_alive()) ::waitid(P_PID, id_t(process.pid), &ended, WEXITED | WNOHANG);
+    if (process.is_alive())
+      is_one_alive = true;
+    else
+      ::waitid(P_PID, id_t(process.pid), &ended, WEXITED | WNOHANG);
   }
+  return is_one_alive;
 }
 
 int kill_left_behind(const WorkerId& worker, IncarnationId own) {

@@ -40,11 +40,9 @@ class ProcessTable {
   // Every process of the leader's tree that is alive, the leader included. Reads all of /proc: milliseconds.
   [[nodiscard]] std::vector<Member> members(pid_t leader) const;
 
-  // False only when no process can be left of any leader that has ended. Costs a few system calls.
-  [[nodiscard]] bool has_orphans() const;
-
-  // Reaps what became our child by losing its parent and has ended since.
-  void reap_orphans();
+  // Reaps what became our child by losing its parent and has ended since. Returns whether one is left that has not
+  // ended: if not, then nothing is left of any leader that has ended. Costs a few system calls.
+  bool reap_orphans();
 };
 
 // Kills, tree by tree, what an earlier life of this worker left behind on this host: processes that bear `worker` in

@@ -50,14 +50,23 @@ struct Band {
   int priority = -1;
 };
 
-// The band after `last`: one seek, however many runs a band holds.
+// The band after `last`: one or two seeks, however many runs a band holds. (A comparison of row values would read
+// through the band: SQLite seeks to its beginning only.)
 SchedulerResult<bool> next_band(Connection& connection, Band& last) {
-  auto next = connection.query(
-      "SELECT route, priority FROM task_runs WHERE state = 'pending' AND (route, priority) > (?, ?)"
-      " ORDER BY route, priority LIMIT 1",
+  auto same_route = connection.query(
+      "SELECT route, priority FROM task_runs WHERE state = 'pending' AND route = ? AND priority > ?"
+      " ORDER BY priority LIMIT 1",
       last.route, last.priority);
-  TRY(const bool found, next.step());
-  if (found) next.read(last.route, last.priority);
+  TRY(bool found, same_route.step());
+  if (found) {
+    same_route.read(last.route, last.priority);
+    return true;
+  }
+  auto next_route = connection.query(
+      "SELECT route, priority FROM task_runs WHERE state = 'pending' AND route > ? ORDER BY route, priority LIMIT 1",
+      last.route);
+  TRY(found, next_route.step());
+  if (found) next_route.read(last.route, last.priority);
   return found;
 }
 
@@ -236,6 +245,17 @@ NextStep next_step(const Ended& it, bool cancel_requested) {
   }
 }
 
+// How a run ends, where it ends.
+struct RunEnd {
+  RunState state = RunState::succeeded;
+  domain::Reason reason = domain::Reason::none;
+  std::string_view message;
+  std::optional<int> exit_code, http_status;
+};
+
+// The mark won over what would have followed.
+constexpr RunEnd kCancelled{RunState::cancelled, domain::Reason::cancelled_by_user, "cancelled before another attempt"};
+
 // The statements of one batch of reports, prepared once.
 class Reports {
  public:
@@ -250,25 +270,25 @@ class Reports {
             " ended_at, reason, message, exit_code, http_status, log_lines)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")),
         end_(connection.query(fmt::format(
-            "UPDATE task_runs SET state = ?3, token = ?4, lost_attempts = lost_attempts + ?5, started_at = ?6,"
+            "UPDATE task_runs SET state = ?3, token = token + ?4, lost_attempts = lost_attempts + ?5, started_at = ?6,"
             " ended_at = ?7, reason = ?8, message = ?9, exit_code = ?10, http_status = ?11, missing_since = NULL"
             " WHERE id = ?1 AND token = ?2 AND {}",
             may_leave(Event::succeed, Side::attempt)))),
         retry_(connection.query(fmt::format(
-            "UPDATE task_runs SET state = 'pending', token = ?3, lost_attempts = lost_attempts + ?4, started_at = ?5,"
-            " due_at = ?6, missing_since = NULL WHERE id = ?1 AND token = ?2 AND {}",
+            "UPDATE task_runs SET state = 'pending', token = token + ?3, lost_attempts = lost_attempts + ?4,"
+            " started_at = ?5, due_at = ?6, missing_since = NULL WHERE id = ?1 AND token = ?2 AND {}",
             may_leave(Event::retry, Side::attempt)))),
         hand_back_(connection.query(fmt::format(
             "UPDATE task_runs SET state = 'pending', token = token + 1, attempt = attempt - 1, worker = NULL,"
-            " incarnation = NULL, dispatched_at = NULL, missing_since = NULL WHERE id = ?1 AND token = ?2 AND {}",
+            " incarnation = NULL, dispatched_at = NULL, started_at = NULL, due_at = ?3, missing_since = NULL"
+            " WHERE id = ?1 AND token = ?2 AND {}",
             may_leave(Event::hand_back, Side::attempt)))),
-        endings_(connection, now) {}
+        endings_(connection, now),
+        now_(now) {}
 
   // False: the guard did not hold, nothing was changed.
   SchedulerResult<bool> apply(const RunChange& change) {
-    if (const auto* started = std::get_if<Started>(&change)) return apply(*started);
-    if (const auto* returned = std::get_if<Returned>(&change)) return apply(*returned);
-    return apply(std::get<Ended>(change));
+    return std::visit([this](const auto& it) { return apply(it); }, change);
   }
 
   SchedulerResult<void> settle() { return endings_.settle(); }
@@ -290,27 +310,39 @@ class Reports {
   }
 
   SchedulerResult<bool> apply(const Returned& it) {
-    TRY(const auto changed, hand_back_.bind(it.run, it.token).run());
-    return changed == 1;
+    TRY(const auto current, find(it.run, it.token));
+    if (!current || !domain::may_leave(current->state, Event::hand_back)) return false;
+    if (current->cancel_requested) {
+      CHECK(end(it.run, it.token, *current, kCancelled, std::nullopt, now_, false, false));
+      return true;
+    }
+    CHECK(hand_back_.bind(it.run, it.token, now_).run());
+    return true;
   }
 
   SchedulerResult<bool> apply(const Ended& it) {
-    TRY(const auto current, find(it));
+    TRY(const auto current, find(it.run, it.token));
     if (!current) return false;
     const auto step = next_step(it, current->cancel_requested);
     const auto allowed = transition(current->state, step.event);
     if (!allowed || side_of(*allowed) != Side::attempt) return false;
     const bool revoke = it.revoke || allowed->guard == domain::Guard::token_seen;
-    CHECK(insert_attempt(it, *current));
-    TRY(const auto changed,
-        step.retry_at ? retry(it, *current, revoke, *step.retry_at) : end(it, *current, revoke, allowed->to));
-    assert(changed == 1 && "the run was read in this transaction");
-    if (!step.retry_at) endings_.note(it.run, current->task, allowed->to);
+    const bool lost = it.attempt_state == domain::AttemptState::lost;
+    const auto started_at = it.started_at ? it.started_at : current->started_at;
+    CHECK(insert_attempt(it, *current, started_at));
+    if (step.retry_at) {
+      CHECK(retry_.bind(it.run, it.token, revoke, lost, started_at, *step.retry_at).run());
+      return true;
+    }
+    const auto& outcome = it.outcome;
+    const bool overruled = std::holds_alternative<domain::RetryAt>(it.next);
+    const RunEnd as_reported{allowed->to, outcome.reason, outcome.message, outcome.exit_code, outcome.http_status};
+    CHECK(end(it.run, it.token, *current, overruled ? kCancelled : as_reported, started_at, it.ended_at, revoke, lost));
     return true;
   }
 
-  SchedulerResult<std::optional<Current>> find(const Ended& it) {
-    return find_.bind(it.run, it.token).first([](Statement& row) {
+  SchedulerResult<std::optional<Current>> find(RunId run, Token token) {
+    return find_.bind(run, token).first([](Statement& row) {
       Current current;
       row.read(current.state, current.task, current.attempt, current.worker, current.incarnation, current.dispatched_at,
                current.started_at, current.cancel_requested);
@@ -318,39 +350,29 @@ class Reports {
     });
   }
 
-  SchedulerResult<std::int64_t> insert_attempt(const Ended& it, const Current& current) {
+  SchedulerResult<void> insert_attempt(const Ended& it, const Current& current, std::optional<TimePoint> started_at) {
     const auto& outcome = it.outcome;
-    return insert_attempt_
-        .bind(it.run, current.attempt, it.token, it.attempt_state, current.worker, current.incarnation,
-              current.dispatched_at, started_at(it, current), it.ended_at, outcome.reason, outcome.message,
-              outcome.exit_code, outcome.http_status, it.log_lines)
-        .run();
+    CHECK(insert_attempt_
+              .bind(it.run, current.attempt, it.token, it.attempt_state, current.worker, current.incarnation,
+                    current.dispatched_at, started_at, it.ended_at, outcome.reason, outcome.message, outcome.exit_code,
+                    outcome.http_status, it.log_lines)
+              .run());
+    return {};
   }
 
-  SchedulerResult<std::int64_t> end(const Ended& it, const Current& current, bool revoke, RunState state) {
-    auto outcome = it.outcome;
-    if (state == RunState::cancelled && outcome.reason != domain::Reason::cancelled_by_user) {
-      // Its last attempt ended badly by itself; that the run is not tried again is the cancel's doing.
-      outcome.reason = domain::Reason::cancelled_by_user;
-      outcome.message = "cancelled; its last attempt: " + outcome.message;
-    }
-    return end_
-        .bind(it.run, it.token, state, it.token + revoke, is_lost(it), started_at(it, current), it.ended_at,
-              outcome.reason, outcome.message, outcome.exit_code, outcome.http_status)
-        .run();
+  SchedulerResult<void> end(RunId run, Token token, const Current& current, const RunEnd& how,
+                            std::optional<TimePoint> started_at, TimePoint ended_at, bool revoke, bool lost) {
+    TRY(const auto changed, end_.bind(run, token, how.state, revoke, lost, started_at, ended_at, how.reason,
+                                      how.message, how.exit_code, how.http_status)
+                                .run());
+    assert(changed == 1 && "the run was read in this transaction");
+    endings_.note(run, current.task, how.state);
+    return {};
   }
-
-  SchedulerResult<std::int64_t> retry(const Ended& it, const Current& current, bool revoke, TimePoint due) {
-    return retry_.bind(it.run, it.token, it.token + revoke, is_lost(it), started_at(it, current), due).run();
-  }
-
-  static std::optional<TimePoint> started_at(const Ended& it, const Current& current) {
-    return it.started_at ? it.started_at : current.started_at;
-  }
-  static bool is_lost(const Ended& it) { return it.attempt_state == domain::AttemptState::lost; }
 
   Statement start_, find_, insert_attempt_, end_, retry_, hand_back_;
   RunEndings endings_;
+  TimePoint now_;
 };
 
 SchedulerResult<std::vector<bool>> apply_all(Connection& connection, const std::vector<RunChange>& batch,

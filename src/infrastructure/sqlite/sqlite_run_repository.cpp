@@ -118,8 +118,7 @@ Walk walk_for(const RunFilter& filter) {
     case RunState::succeeded:
       return {"", condition};
     default:
-      return {" INDEXED BY task_runs_not_succeeded",
-              condition + " AND r.state IN ('failed', 'timed_out', 'cancelled', 'skipped')"};
+      return {" INDEXED BY task_runs_not_succeeded", condition};
   }
 }
 

@@ -1,4 +1,4 @@
-#include "startup/instance_lock.hpp"
+#include "infrastructure/instance_lock.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -11,7 +11,7 @@
 #include <filesystem>
 #include <system_error>
 
-namespace scheduler {
+namespace scheduler::infrastructure {
 
 SchedulerResult<InstanceLock> InstanceLock::take(const std::string& directory) {
   std::error_code ec;
@@ -39,4 +39,4 @@ InstanceLock::~InstanceLock() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-}  // namespace scheduler
+}  // namespace scheduler::infrastructure

@@ -1,4 +1,4 @@
-// apps/startup/instance_lock.hpp — one scheduler per data directory: two would fire from the same file.
+// apps/infrastructure/instance_lock.hpp — one scheduler per data directory: two would fire from the same file.
 #pragma once
 
 #include <memory>
@@ -6,7 +6,7 @@
 
 #include "errors/result.hpp"
 
-namespace scheduler {
+namespace scheduler::infrastructure {
 
 class InstanceLock {
  public:
@@ -22,4 +22,4 @@ class InstanceLock {
   int fd_;
 };
 
-}  // namespace scheduler
+}  // namespace scheduler::infrastructure

@@ -81,7 +81,7 @@ struct Followed {
 };
 
 void take_event(const Session& session, const Output& output, const SseEvent& event, Followed& followed) {
-  followed.last_id = event.id;
+  if (!event.id.empty()) followed.last_id = event.id;  // a new connection begins without one
   boost::system::error_code fault;
   auto value = json::parse(event.data, fault);
   if (event.name == "error") followed.error = fault ? one_line(event.data) : cell_of(value);

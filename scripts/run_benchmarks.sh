@@ -2,8 +2,8 @@
 # Builds release, runs every program in build/release/benches and prints one table; the same text, with facts about the
 # machine, goes to build/benchmarks/<date>.txt. Compare figures only within one file: machines differ, and so do days.
 #
-# A benchmark prints rows as NAME<TAB>VALUE<TAB>UNIT; its other lines are remarks. Google Benchmark programs are
-# understood as they are. Arguments are handed to every program.
+# A benchmark prints rows "| measure | seen | goal |", with or without a head; its other lines are remarks. Programs of
+# Google Benchmark are understood as they are. Arguments are handed to every program, for example --quick.
 set -euo pipefail
 root=$(cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")/.." && pwd)
 # shellcheck source=scripts/lib.sh
@@ -41,17 +41,20 @@ run_program() {
     "$program" --benchmark_format=json "$@" | python3 -c '
 import json, sys
 for row in json.load(sys.stdin)["benchmarks"]:
-    print(row["name"], f"{row["real_time"]:.4g}", row["time_unit"], sep="\t")'
+    print("|", row["name"], "|", f"""{row["real_time"]:.4g} {row["time_unit"]}""", "| |")'
   else
     "$program" "$@"
   fi
 }
 
-# Rows as a table, remarks as they are.
-table() {
-  awk -F'\t' -v program="$1" '
-    NF == 3 { printf "%-28s %-44s %14s %s\n", program, $1, $2, $3; next }
-    { print "  # " $0 }'
+# Rows under one head, whatever their program thinks of columns; remarks between them.
+row_format='| %-54s | %26s | %-20s |\n'
+as_rows() {
+  awk -F'|' -v row="$row_format" '
+    function trimmed(text) { sub(/^ /, "", text); sub(/ +$/, "", text); return text }
+    NF < 4 { if ($0 != "") print "  # " $0; next }
+    $2 ~ /^ *(measure|-+) *$/ { next }
+    { seen = trimmed($3); sub(/^ +/, "", seen); printf row, trimmed($2), seen, trimmed($4); fflush() }'
 }
 
 build release
@@ -66,10 +69,11 @@ done
 {
   machine_facts
   echo
-  printf '%-28s %-44s %14s %s\n' program benchmark value unit
-  for program in "${programs[@]}"; do
-    run_program "$program" "$@" 2>&1 | table "${program##*/}"
-  done
+  # shellcheck disable=SC2059  # the format is ours
+  printf "$row_format" measure seen goal
+  # shellcheck disable=SC2059
+  printf "$row_format" --- --- ---
+  for program in "${programs[@]}"; do run_program "$program" "$@" 2>&1 | as_rows; done
   ((${#programs[@]} > 0)) || echo "(no benchmark is built yet: build/release/benches is empty)"
 } | tee "$file"
 say "written to ${file#"$PWD/"}"

@@ -96,8 +96,7 @@ CREATE INDEX task_runs_waiting ON task_runs (task_id, id) WHERE state = 'waiting
 -- Active runs of a task. By ended_at and not by state, so that no step between insert and end touches it.
 CREATE INDEX task_runs_active ON task_runs (task_id, ended_at) WHERE ended_at IS NULL;
 CREATE INDEX task_runs_history ON task_runs (task_id, id);
-CREATE INDEX task_runs_not_succeeded ON task_runs (state, id)
-  WHERE state = 'failed' OR state = 'timed_out' OR state = 'cancelled' OR state = 'skipped';
+CREATE INDEX task_runs_not_succeeded ON task_runs (state, id) WHERE ended_at IS NOT NULL AND state <> 'succeeded';
 CREATE UNIQUE INDEX task_runs_idempotency ON task_runs (task_id, idempotency_key, shard_index)
   WHERE idempotency_key IS NOT NULL;
 
@@ -110,9 +109,10 @@ BEGIN
   SELECT RAISE(FAIL, 'a run that has ended never changes, and no token goes back');
 END;
 
--- Written when the attempt has ended; the current attempt is part of its run.
+-- Written when the attempt has ended, by the transaction that has just read the run: no foreign key looks for it again.
+-- The current attempt is part of its run.
 CREATE TABLE task_attempts (
-  run_id        INTEGER NOT NULL REFERENCES task_runs (id) ON DELETE CASCADE,
+  run_id        INTEGER NOT NULL,
   number        INTEGER NOT NULL,
   token         INTEGER NOT NULL,
   state         TEXT NOT NULL CHECK (state = 'succeeded' OR state = 'failed' OR state = 'timed_out'

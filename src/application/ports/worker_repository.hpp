@@ -23,7 +23,8 @@ class WorkerRepository {
   virtual ~WorkerRepository() = default;
 
   // Registers or refreshes an incarnation; heartbeat_due becomes the store's now + timeout. A new incarnation declares
-  // the other ones of its id dead (reason "replaced by a new start"). `leaving` declares it dead itself, reason "left".
+  // the other ones of its id dead (reason "replaced by a new start"). `leaving` declares it dead itself, reason "left";
+  // an incarnation whose first words these are is recorded as dead and replaces nobody.
   virtual Async<HeartbeatReply> heartbeat(WorkerHeartbeat beat, Seconds timeout) = 0;
 
   // Declares incarnations whose heartbeat_due has passed dead; returns them.

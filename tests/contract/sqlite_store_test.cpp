@@ -80,7 +80,7 @@ TEST_F(SqliteStoreTest, RawSql_TokenGoingBack_IsRefused) {
                           id));
   const auto refused = connection->execute("UPDATE task_runs SET token = 6 WHERE token = 7");
   ASSERT_FALSE(refused);
-  EXPECT_THAT(refused.error().message, HasSubstr("never goes back"));
+  EXPECT_THAT(refused.error().message, HasSubstr("no token goes back"));
   EXPECT_EQ(connection->execute("UPDATE task_runs SET token = 8 WHERE token = 7"), 1);
 }
 

@@ -109,7 +109,8 @@ class DispatchRepository {
   virtual Async<std::vector<bool>> mark_dispatched(std::vector<Dispatching> batch) = 0;
 
   virtual Async<RunContexts> contexts(std::vector<RunId> runs) = 0;
-  // Where the token is the run's current one and the transition is allowed. won[i] belongs to batch[i].
+  // Where the token is the run's current one and the transition is allowed. won[i] belongs to batch[i]. A run that was
+  // marked for cancel meanwhile ends cancelled where the change would make it pending again.
   virtual Async<std::vector<bool>> apply(std::vector<RunChange> batch) = 0;
 
   // What this incarnation holds according to the store, of the runs dispatched before `before`; by run id.

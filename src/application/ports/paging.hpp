@@ -13,6 +13,7 @@ struct Paging {
   std::optional<std::int64_t> before;  // only ids below this one
   std::int64_t offset = 0;             // <= kOffsetMax; deeper pages need the cursor
 };
+// A larger offset is a Validation error.
 inline constexpr std::int64_t kOffsetMax = 10'000;
 
 template <class T>

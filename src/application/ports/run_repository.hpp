@@ -52,7 +52,8 @@ class RunRepository {
  public:
   virtual ~RunRepository() = default;
 
-  // Pending, due now by the store's clock. TaskNotFound.
+  // Pending, due now by the store's clock. A run with `retry_of` is made for the shard of that run alone. TaskNotFound;
+  // RunNotFound where the task has no run `retry_of`.
   virtual Async<NewRuns> insert(NewRun run) = 0;
 
   virtual Async<domain::TaskRun> get(RunId id) = 0;  // RunNotFound

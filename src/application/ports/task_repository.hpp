@@ -33,8 +33,10 @@ class TaskRepository {
   virtual Async<Page<domain::Task>> list(TaskFilter filter, Paging paging) = 0;  // total is set
 
   // Replaces spec, watermark and next_fire_at where the stored version is still task.version, which grows by one; runs
-  // of the task that are not dispatched yet take the new priority and route. `skipped`, when set, records slots that
-  // will not fire, in the same transaction. Conflict when the version has moved on; TaskNotFound; DuplicateTaskName;
+  // of the task that are not dispatched yet take the new priority and route. The watermark becomes the later one of
+  // task's and the stored one: slots may have fired since the task was read, which does not change its version. Changed
+  // dependencies drop the task's unfinished rounds. `skipped`, when set, records slots that will not fire, in the same
+  // transaction. Conflict when the version has moved on; TaskNotFound; DuplicateTaskName;
   // DependencyCycle (the message names the tasks of the cycle); Validation as for create.
   virtual Async<domain::Task> update(domain::Task task, std::optional<domain::SlotDecision> skipped) = 0;
 

@@ -118,7 +118,8 @@ Walk walk_for(const RunFilter& filter) {
     case RunState::succeeded:
       return {"", condition};
     default:
-      return {" INDEXED BY task_runs_not_succeeded", condition};
+      return {" INDEXED BY task_runs_not_succeeded",
+              condition + " AND r.ended_at IS NOT NULL AND r.state <> 'succeeded'"};
   }
 }
 

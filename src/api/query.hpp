@@ -14,6 +14,7 @@
 #include "errors/result.hpp"
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>

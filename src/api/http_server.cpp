@@ -9,6 +9,8 @@
 #include <boost/asio/io_context.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace scheduler::api {
 namespace {
 

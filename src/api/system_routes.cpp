@@ -4,6 +4,7 @@
 #include "api/json_writer.hpp"
 #include "api/openapi.hpp"
 
+#include <algorithm>
 #include <unistd.h>
 
 namespace scheduler::api {

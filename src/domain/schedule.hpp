@@ -9,6 +9,10 @@
 // @monthly @yearly @annually, @at <RFC 3339>. Grammar and DST rules: docs/how-to/schedules.md.
 #pragma once
 
+#include "core/time.hpp"
+#include "domain/time_zone.hpp"
+#include "errors/result.hpp"
+
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -16,14 +20,10 @@
 #include <string_view>
 #include <vector>
 
-#include "core/time.hpp"
-#include "domain/time_zone.hpp"
-#include "errors/result.hpp"
-
 namespace scheduler::domain {
 
 // A fixed-time schedule whose local time falls into the hour that a zone skips or repeats.
-enum class DstGap { next, shift, skip };      // first valid instant after the gap | as far after it as before | not at all
+enum class DstGap { next, shift, skip };  // first valid instant after the gap | as far after it as before | not at all
 enum class DstOverlap { first, last, both };  // which pass of the repeated hour
 
 struct ScheduleSpec {

@@ -3,11 +3,11 @@
 // Implementations are immutable, thread-safe and live as long as the process; schedules keep pointers to them.
 #pragma once
 
-#include <chrono>
-#include <string_view>
-
 #include "core/time.hpp"
 #include "errors/result.hpp"
+
+#include <chrono>
+#include <string_view>
 
 namespace scheduler::domain {
 
@@ -26,12 +26,33 @@ struct LocalMeaning {
   SysSeconds transition{};  // only for gap and overlap
 };
 
+// A stretch of instants with one offset: local = instant + offset. Neighbours in one zone differ in offset.
+struct OffsetPeriod {
+  SysSeconds begin{};
+  SysSeconds end{};  // exclusive
+  Seconds offset{};
+
+  [[nodiscard]] LocalTime local(SysSeconds at) const { return LocalTime{at.time_since_epoch() + offset}; }
+  [[nodiscard]] SysSeconds instant(LocalTime at) const { return SysSeconds{at.time_since_epoch() - offset}; }
+  bool operator==(const OffsetPeriod&) const = default;
+};
+
+// Zones have no changes outside these instants: the first period begins, and the last one ends, here.
+inline constexpr SysSeconds kZoneBegin = std::chrono::sys_days{std::chrono::year{1900} / 1 / 1};
+inline constexpr SysSeconds kZoneEnd = std::chrono::sys_days{std::chrono::year{2201} / 1 / 1};
+
+// More than any zone's distance from UTC, today's and historical ones (-16 h to +16 h).
+inline constexpr Seconds kOffsetMax = std::chrono::hours{26};
+
 class TimeZone {
  public:
   virtual ~TimeZone() = default;
   [[nodiscard]] virtual std::string_view name() const = 0;
-  [[nodiscard]] virtual LocalTime to_local(SysSeconds at) const = 0;
-  [[nodiscard]] virtual LocalMeaning meaning_of(LocalTime local) const = 0;
+  // The period around `at`; the first or the last one for instants outside [kZoneBegin, kZoneEnd).
+  [[nodiscard]] virtual OffsetPeriod period_at(SysSeconds at) const = 0;
+
+  [[nodiscard]] LocalTime to_local(SysSeconds at) const { return period_at(at).local(at); }
+  [[nodiscard]] LocalMeaning meaning_of(LocalTime local) const;
 };
 
 // Finds zones by IANA name or link ("Europe/Berlin", "US/Pacific", "UTC").

@@ -13,7 +13,7 @@ inline constexpr int kPrefetchMax = 4096;
 // thousands.
 [[nodiscard]] constexpr int prefetch(double ended_per_second) {
   constexpr double kRoundTripSeconds = 0.1;
-  return std::clamp(static_cast<int>(ended_per_second * kRoundTripSeconds), 0, kPrefetchMax);
+  return static_cast<int>(std::clamp(ended_per_second * kRoundTripSeconds, 0.0, double(kPrefetchMax)));
 }
 
 }  // namespace scheduler::domain

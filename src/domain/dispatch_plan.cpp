@@ -75,8 +75,10 @@ std::vector<Assignment> plan_dispatch(std::span<const Candidate> due, std::span<
   std::map<std::string_view, Pool> pools;
   for (const auto& run : due) {
     auto& pool = pools.try_emplace(run.route, workers, run.route).first->second;
-    const auto chosen = pool.choose(workers, in_flight, strategy, strategy == Strategy::random ? dice >> 33 : dice);
+    // Thrown before the first use: the dice of two plans differ by little, and so would their first choices.
     dice = strategy == Strategy::random ? next_dice(dice) : dice + 1;
+    const auto turn = strategy == Strategy::random ? dice >> 33 : dice - 1;
+    const auto chosen = pool.choose(workers, in_flight, strategy, turn);
     if (!chosen) continue;
     ++in_flight[*chosen];
     plan.push_back({run.run, run.token, *chosen});

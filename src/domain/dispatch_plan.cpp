@@ -61,7 +61,7 @@ Demand demand(std::span<const std::string> routes, std::span<const WorkerLoad> w
     if (std::ranges::any_of(workers, [&](const auto& it) { return takes_work(it) && serves(it.worker, route); }))
       wanted.routes.push_back(route);
   for (const auto& it : workers)
-    if (takes_work(it)) wanted.runs_max = std::min(batch_max, wanted.runs_max + it.worker.capacity - it.in_flight);
+    if (takes_work(it)) wanted.runs_max += std::min(batch_max - wanted.runs_max, it.worker.capacity - it.in_flight);
   if (wanted.routes.empty()) wanted.runs_max = 0;
   return wanted;
 }

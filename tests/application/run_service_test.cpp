@@ -2,6 +2,13 @@
 
 #include <boost/asio/co_spawn.hpp>
 
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
 namespace scheduler::application {
 namespace {
 

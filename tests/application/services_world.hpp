@@ -12,6 +12,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string_view>
+#include <variant>
+
 namespace scheduler::application {
 
 using namespace testing_support;

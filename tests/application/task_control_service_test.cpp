@@ -1,5 +1,9 @@
 #include "application/services_world.hpp"
 
+#include <cstdint>
+#include <memory>
+#include <string>
+
 namespace scheduler::application {
 namespace {
 

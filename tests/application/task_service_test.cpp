@@ -1,5 +1,8 @@
 #include "application/services_world.hpp"
 
+#include <memory>
+#include <string>
+
 namespace scheduler::application {
 namespace {
 

@@ -1,5 +1,8 @@
 #include "dispatcher/dispatcher_world.hpp"
 
+#include <cstdint>
+#include <string_view>
+
 namespace scheduler::dispatcher {
 namespace {
 

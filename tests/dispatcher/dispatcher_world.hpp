@@ -14,6 +14,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string_view>
+#include <variant>
+
 namespace scheduler::dispatcher {
 
 using namespace application;

@@ -2,7 +2,13 @@
 // must come to its end when the faults are over.
 #include "dispatcher/dispatcher_world.hpp"
 
+#include <algorithm>
+#include <cstdint>
 #include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
 
 namespace scheduler::dispatcher {
 namespace {

@@ -1,5 +1,10 @@
 #include "dispatcher/dispatcher_world.hpp"
 
+#include <chrono>
+#include <map>
+#include <string>
+#include <vector>
+
 namespace scheduler::dispatcher {
 namespace {
 

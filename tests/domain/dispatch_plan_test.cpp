@@ -5,7 +5,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <limits>
+#include <map>
+#include <set>
+#include <string>
 
 using namespace scheduler;
 using namespace scheduler::domain;

@@ -6,6 +6,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <chrono>
+#include <utility>
+
 using namespace scheduler;
 using namespace scheduler::domain;
 using namespace std::chrono_literals;

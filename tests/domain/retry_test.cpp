@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <cstdint>
 #include <set>
+#include <string_view>
 
 using namespace scheduler;
 using namespace scheduler::domain;

@@ -4,7 +4,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdint>
 #include <limits>
+#include <string_view>
 
 using namespace scheduler;
 using namespace scheduler::domain;

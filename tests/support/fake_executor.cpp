@@ -1,5 +1,8 @@
 #include "support/fake_executor.hpp"
 
+#include <algorithm>
+#include <memory>
+
 namespace scheduler::testing_support {
 
 asio::awaitable<domain::Outcome> FakeExecutor::execute(const application::TaskExecution& execution,

@@ -5,6 +5,7 @@
 #include "core/clock.hpp"
 #include "core/timer.hpp"
 
+#include <algorithm>
 #include <map>
 #include <string>
 #include <vector>

@@ -5,8 +5,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <limits>
+#include <memory>
 #include <ranges>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <variant>
 
 namespace scheduler::testing_support {
 

@@ -10,9 +10,12 @@
 #include "domain/transitions.hpp"
 #include "support/fault_injector.hpp"
 
+#include <cstdint>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace scheduler::testing_support {

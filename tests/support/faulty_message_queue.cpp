@@ -1,5 +1,8 @@
 #include "support/faulty_message_queue.hpp"
 
+#include <memory>
+#include <vector>
+
 namespace scheduler::testing_support {
 
 using application::Delivery;

@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <string>
+
 using namespace scheduler;
 using namespace scheduler::worker;
 using namespace std::chrono_literals;

@@ -1,5 +1,11 @@
 #include "worker/worker_world.hpp"
 
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
 namespace scheduler::worker {
 namespace {
 

@@ -43,7 +43,7 @@ class RunServiceImpl final : public RunService {
                      fmt::format("run {} has {} attempts; there is no attempt {}", id.value, run.attempt, *attempt),
                      {{"attempt", fmt::format("must be between 1 and {}", std::max(1, run.attempt))}});
     LogPage page{.attempt = attempt.value_or(run.attempt)};
-    if (page.attempt == 0) {
+    if (run.attempt == 0) {
       page.complete = domain::is_terminal(run.state);
       co_return page;
     }
@@ -67,7 +67,7 @@ class RunServiceImpl final : public RunService {
  private:
   Async<bool> is_complete(domain::TaskRun run, LogPage page, std::optional<std::int64_t> total,
                           std::int64_t after_line) {
-    if (!total) co_return false;
+    if (!total || !domain::is_terminal(run.state)) co_return false;  // another attempt may follow this one
     const auto last = page.chunks.empty() ? after_line : page.chunks.back().first_line + page.chunks.back().lines - 1;
     if (last >= *total) co_return true;
     if (!page.chunks.empty() || !run.ended_at) co_return false;

@@ -44,9 +44,7 @@ class TaskControlServiceImpl final : public TaskControlService {
     if (task.spec.schedule) {
       CO_UNWRAP(const auto schedule, schedule_of(task.spec, task.created_at, ports_.zones));
       const auto since = task.watermark.value_or(now);
-      const auto first = domain::next_slot(schedule, since);
-      if (first && *first <= now)
-        missed = domain::SlotDecision{*first, *domain::last_slot(schedule, since, now), false, domain::Reason::paused};
+      missed = unfired_slots(schedule, since, now, domain::Reason::paused);
       task.watermark = std::max(since, now);
       task.next_fire_at = domain::next_slot(schedule, *task.watermark);
     }

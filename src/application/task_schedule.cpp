@@ -14,4 +14,11 @@ SchedulerResult<domain::Schedule> schedule_of(const domain::TaskSpec& spec, Time
                                  .anchor = std::chrono::floor<Seconds>(created_at)});
 }
 
+std::optional<domain::SlotDecision> unfired_slots(const domain::Schedule& schedule, TimePoint since, TimePoint now,
+                                                  domain::Reason why) {
+  const auto last = domain::last_slot(schedule, since, now);
+  if (!last) return std::nullopt;
+  return domain::SlotDecision{*domain::next_slot(schedule, since), *last, false, why};
+}
+
 }  // namespace scheduler::application

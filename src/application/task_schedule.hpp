@@ -1,6 +1,7 @@
 // application/task_schedule.hpp — from a task's words to its schedule, the same way everywhere.
 #pragma once
 
+#include "domain/fire_plan.hpp"
 #include "domain/schedule.hpp"
 #include "domain/task.hpp"
 
@@ -10,5 +11,9 @@ namespace scheduler::application {
 // Validation (unknown zone) or InvalidSchedule. `spec.schedule` must be set.
 [[nodiscard]] SchedulerResult<domain::Schedule> schedule_of(const domain::TaskSpec& spec, TimePoint created_at,
                                                             const domain::TimeZones& zones);
+
+// The slots in (since, now] as one disposition: they will not fire. Nothing when there are none.
+[[nodiscard]] std::optional<domain::SlotDecision> unfired_slots(const domain::Schedule& schedule, TimePoint since,
+                                                                TimePoint now, domain::Reason why);
 
 }  // namespace scheduler::application

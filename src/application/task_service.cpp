@@ -83,9 +83,10 @@ class TaskServiceImpl final : public TaskService {
     CO_TRY(auto spec, check(std::move(draft), task.created_at));
     const auto rule = [](const domain::TaskSpec& it) { return std::tie(it.schedule, it.timezone, it.name, it.status); };
     const bool same_rule = rule(spec) == rule(task.spec);
+    const auto unfired = same_rule ? std::nullopt : slots_of_old_rule(task, now);
     task.spec = std::move(spec);
     if (!same_rule) CO_ENSURE(plan_first_fire(task, std::max(now, task.watermark.value_or(now))));
-    CO_TRY(auto updated, ports_.store.tasks().update(std::move(task), std::nullopt));
+    CO_TRY(auto updated, ports_.store.tasks().update(std::move(task), unfired));
     if (updated.next_fire_at) co_await nudge(ports_.queue);
     co_return updated;
   }
@@ -168,6 +169,16 @@ class TaskServiceImpl final : public TaskService {
         co_return std::unexpected(std::move(task).error());
     }
     co_return all;
+  }
+
+  // The slots up to `now` that the rule named before it changed, and that no fire has decided. A rule that cannot be
+  // read any more names none.
+  [[nodiscard]] std::optional<domain::SlotDecision> slots_of_old_rule(const domain::Task& task, TimePoint now) const {
+    if (!task.spec.schedule || !task.watermark) return std::nullopt;
+    const auto schedule = schedule_of(task.spec, task.created_at, ports_.zones);
+    if (!schedule) return std::nullopt;
+    const bool paused = task.spec.status == domain::TaskStatus::paused;
+    return unfired_slots(*schedule, *task.watermark, now, paused ? domain::Reason::paused : domain::Reason::misfire);
   }
 
   // Slots up to `from` are none of this schedule's business; the first one after it is the next to fire.

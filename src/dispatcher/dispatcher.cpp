@@ -33,6 +33,7 @@ Dispatcher::Dispatcher(Ports ports, Settings settings)
   const auto add = [this](WakeSignal& rests_on, std::unique_ptr<Loop> loop) {
     loops_.push_back(std::move(loop));
     wake_of_.push_back(&rests_on);
+    pauses_.push_back(ports_.timer.wake_signal());
   };
   add(*fire_, std::make_unique<FireLoop>(store.slots(), queue, zones, metrics, *dispatch_));
   add(*dispatch_, std::make_unique<DispatchLoop>(store.dispatch(), queue, metrics, random, settings.strategy));
@@ -55,6 +56,7 @@ void Dispatcher::stop() {
   stopping_ = true;
   for (const auto& loop : loops_) loop->interrupt();
   for (auto* signal : {fire_.get(), dispatch_.get(), rescue_.get(), resting_.get()}) signal->notify();
+  for (const auto& pause : pauses_) pause->notify();
 }
 
 // An error pauses the loop, longer each time; it is logged when it begins and when it is over, not at every tick.
@@ -75,7 +77,7 @@ asio::awaitable<void> Dispatcher::drive(std::size_t index) {
     ports_.metrics.add(application::Counter::tick_errors);
     if (pause == 0s) log::error("loop failed; trying again", {{"loop", loop.name()}, {"why", tick.error().message}});
     pause = std::clamp(pause * 2, kErrorPauseMin, kErrorPauseMax);
-    co_await ports_.timer.sleep(pause);
+    co_await pauses_[index]->wait(pause);  // nothing but stop() ends it early: a nudge does not mend a store
   }
 }
 

@@ -62,6 +62,7 @@ Async<void> HeartbeatLoop::compare(WorkerHeartbeat beat) {
   CO_TRY(const auto assigned, store_.dispatch().assigned(beat.worker.incarnation, now - kMissingGrace));
   std::vector<domain::Expected> expected;
   for (const auto& it : assigned) expected.push_back({it.run, it.token, it.missing, it.cancel_requested});
+  std::ranges::sort(beat.held, {}, &domain::Held::run);  // as it should be, but a message is only what somebody sent
   const auto result = domain::reconcile(expected, beat.held);
   if (!result.missing.empty() || !result.found.empty())
     CO_CHECK(store_.dispatch().mark_missing(result.missing, result.found));

@@ -47,8 +47,10 @@ Ended overdue(const RunContext& it, TimePoint now) {
 }  // namespace
 
 Async<Tick> RescueLoop::tick() {
-  CO_CHECK(forgive_own_silence());
+  const auto began = clock_.elapsed();
+  CO_CHECK(forgive_own_silence(began));
   CO_TRY(const auto dead, store_.workers().expire());
+  last_heard_ = began;
   for (const auto& worker : dead)
     log::warning("worker declared dead: its heartbeats stopped",
                  {{"worker", worker.id.value}, {"incarnation", worker.incarnation.value}});
@@ -59,11 +61,10 @@ Async<Tick> RescueLoop::tick() {
   co_return Tick{.done = rescued + dead.size(), .rest = more ? Micros{0} : kPoll};
 }
 
-// After a pause of this process (or at its start) it cannot know who was silent: everyone gets one more timeout.
-Async<void> RescueLoop::forgive_own_silence() {
-  const auto now = clock_.elapsed();
-  const bool was_away = !last_tick_ || now - *last_tick_ > worker_timeout_ / 2;
-  last_tick_ = now;
+// After a pause of this process, an outage of the store, or at the start nobody can know who was silent: everyone gets
+// one more timeout.
+Async<void> RescueLoop::forgive_own_silence(Micros now) {
+  const bool was_away = !last_heard_ || now - *last_heard_ > worker_timeout_ / 2;
   if (was_away) co_return co_await store_.workers().extend_deadlines(worker_timeout_);
   co_return SchedulerResult<void>{};
 }

@@ -22,7 +22,7 @@ class RescueLoop final : public Loop {
   Async<Tick> tick() override;
 
  private:
-  Async<void> forgive_own_silence();
+  Async<void> forgive_own_silence(Micros now);
   Async<std::size_t> take_back(application::RescueView view);
 
   application::Store& store_;
@@ -31,7 +31,7 @@ class RescueLoop final : public Loop {
   const Clock& clock_;
   Seconds worker_timeout_;
   WakeSignal& dispatch_;
-  std::optional<Micros> last_tick_;  // monotonic
+  std::optional<Micros> last_heard_;  // when the store last told who is silent; monotonic
 };
 
 }  // namespace scheduler::dispatcher

@@ -3,7 +3,7 @@
 #include "core/log.hpp"
 #include "domain/transitions.hpp"
 
-#include <unordered_set>
+#include <set>
 
 namespace scheduler::dispatcher {
 namespace {
@@ -20,17 +20,30 @@ std::vector<StatusUpdate> flatten(const std::vector<Delivery>& deliveries) {
   return all;
 }
 
-// A run whose end is in the same batch needs no row that says it began.
-std::unordered_set<RunId> ended_runs(const std::vector<StatusUpdate>& updates) {
-  std::unordered_set<RunId> ended;
+// An attempt whose end is in the same batch needs no row that says it began.
+std::set<std::pair<RunId, Token>> ended_attempts(const std::vector<StatusUpdate>& updates) {
+  std::set<std::pair<RunId, Token>> ended;
   for (const auto& it : updates)
-    if (it.outcome) ended.insert(it.run);
+    if (it.outcome) ended.insert({it.run, it.token});
   return ended;
+}
+
+// Handed back and cancelled meanwhile: it must not be dispatched once more.
+Ended never_began(const StatusUpdate& report, TimePoint now) {
+  return {.run = report.run,
+          .token = report.token,
+          .attempt_state = domain::AttemptState::cancelled,
+          .outcome = {.state = domain::AttemptState::cancelled,
+                      .reason = domain::Reason::cancelled_by_user,
+                      .message = "cancelled before it began"},
+          .ended_at = now,
+          .next = domain::End{domain::RunState::cancelled}};
 }
 
 RunChange to_change(const StatusUpdate& report, const RunContext& context, TimePoint now) {
   const auto began = report.age ? std::optional(now - *report.age) : std::nullopt;
   if (!report.outcome) return Started{report.run, report.token, began.value_or(now)};
+  if (report.unstarted && context.run.cancel_requested) return never_began(report, now);
   if (report.unstarted) return Returned{report.run, report.token};
   return Ended{.run = report.run,
                .token = report.token,
@@ -92,14 +105,14 @@ Async<Tick> StatusLoop::tick() {
 
 Async<std::size_t> StatusLoop::apply(std::vector<Delivery> deliveries) {
   const auto updates = flatten(deliveries);
-  const auto ended = ended_runs(updates);
+  const auto ended = ended_attempts(updates);
   std::vector<RunId> ids;
   for (const auto& it : updates) ids.push_back(it.run);
   CO_TRY(const auto contexts, runs_.contexts(std::move(ids)));
 
   std::vector<RunChange> changes;
   for (const auto& report : updates) {
-    if (!report.outcome && ended.contains(report.run)) continue;
+    if (!report.outcome && ended.contains({report.run, report.token})) continue;
     const auto found = contexts.runs.find(report.run);
     if (found == contexts.runs.end() || found->second.run.token != report.token) {
       metrics_.add(Counter::reports_refused);

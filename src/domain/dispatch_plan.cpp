@@ -61,7 +61,7 @@ Demand demand(std::span<const std::string> routes, std::span<const WorkerLoad> w
     if (std::ranges::any_of(workers, [&](const auto& it) { return takes_work(it) && serves(it.worker, route); }))
       wanted.routes.push_back(route);
   for (const auto& it : workers)
-    if (takes_work(it)) wanted.runs_max = std::min(batch_max, wanted.runs_max + it.worker.capacity - it.in_flight);
+    if (takes_work(it)) wanted.runs_max += std::min(batch_max - wanted.runs_max, it.worker.capacity - it.in_flight);
   if (wanted.routes.empty()) wanted.runs_max = 0;
   return wanted;
 }
@@ -75,8 +75,10 @@ std::vector<Assignment> plan_dispatch(std::span<const Candidate> due, std::span<
   std::map<std::string_view, Pool> pools;
   for (const auto& run : due) {
     auto& pool = pools.try_emplace(run.route, workers, run.route).first->second;
-    const auto chosen = pool.choose(workers, in_flight, strategy, strategy == Strategy::random ? dice >> 33 : dice);
+    // Thrown before the first use: the dice of two plans differ by little, and so would their first choices.
     dice = strategy == Strategy::random ? next_dice(dice) : dice + 1;
+    const auto turn = strategy == Strategy::random ? dice >> 33 : dice - 1;
+    const auto chosen = pool.choose(workers, in_flight, strategy, turn);
     if (!chosen) continue;
     ++in_flight[*chosen];
     plan.push_back({run.run, run.token, *chosen});

@@ -20,7 +20,7 @@ struct PrefetchWindow {
   constexpr int kFirst = 16;
   constexpr double kHoldSeconds = 1.0;
   const int wanted = seen.ran_dry ? std::max(kFirst, current * 4) : current;
-  const double useful = std::min(seen.ended_per_second * kHoldSeconds, double{kPrefetchMax});
+  const double useful = std::clamp(seen.ended_per_second * kHoldSeconds, 0.0, double{kPrefetchMax});
   return std::clamp(wanted, 0, static_cast<int>(useful));
 }
 

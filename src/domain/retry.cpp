@@ -44,7 +44,8 @@ AfterAttempt after_attempt(const Policy& policy, const TaskRun& run, const Outco
   const int used = run.attempt - run.lost_attempts;  // tries that count against the budget, this one included
   if (retryable && run.cancel_requested) return End{RunState::cancelled};
   if (!retryable || outcome.permanent || used > policy.max_retries) return End{end_state(outcome.state)};
-  const auto wait = std::max(backoff(policy.backoff, run.id, run.attempt + 1), outcome.retry_after.value_or(Millis{0}));
+  const auto asked = std::min(outcome.retry_after.value_or(Millis{0}), kRetryAfterMax);
+  const auto wait = std::max(backoff(policy.backoff, run.id, run.attempt + 1), asked);
   return RetryAt{now + wait};
 }
 

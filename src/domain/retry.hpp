@@ -14,6 +14,8 @@ namespace scheduler::domain {
 // A run may lose this many workers before it ends `failed`, reason worker_lost: a run that kills its workers again and
 // again must not take the whole cluster with it.
 inline constexpr int kLostAttemptsMax = 3;
+// The other side's wish for a wait counts up to this, the longest backoff: a server must not park a run for ever.
+inline constexpr Millis kRetryAfterMax = std::chrono::hours{24};
 
 // How an attempt ended, as the worker saw it.
 struct Outcome {

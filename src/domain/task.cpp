@@ -16,6 +16,32 @@ bool has_control(std::string_view text) {
   return false;
 }
 
+// The length of the well-formed sequence (RFC 3629) that `text` begins with; 0: there is none.
+std::size_t utf8_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+  const unsigned lead = byte(0);
+  if (lead < 0x80) return 1;
+  const std::size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+  unsigned low = 0x80, high = 0xbf;  // of the second byte: no overlong forms, no surrogates, nothing past U+10FFFF
+  if (lead == 0xe0) low = 0xa0;
+  if (lead == 0xed) high = 0x9f;
+  if (lead == 0xf0) low = 0x90;
+  if (lead == 0xf4) high = 0x8f;
+  if (lead < 0xc2 || lead > 0xf4 || byte(1) < low || byte(1) > high) return 0;
+  for (std::size_t i = 2; i < length; ++i)
+    if (byte(i) < 0x80 || byte(i) > 0xbf) return 0;
+  return length;
+}
+
+bool is_utf8(std::string_view text) {
+  while (!text.empty()) {
+    const auto length = utf8_length(text);
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return true;
+}
+
 bool is_label_char(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
          c == '-' || c == '/';
@@ -51,7 +77,12 @@ std::vector<FieldError> validate(const TaskSpec& spec) {
     errors.push_back({"/name", "must be 1 to 255 bytes long"});
   else if (has_control(spec.name) || spec.name.front() == ' ' || spec.name.back() == ' ')
     errors.push_back({"/name", "must not hold control characters, nor begin or end with a space"});
-  if (spec.description.size() > 4096) errors.push_back({"/description", "must be at most 4096 bytes long"});
+  else if (!is_utf8(spec.name))
+    errors.push_back({"/name", "must be UTF-8"});
+  if (spec.description.size() > 4096)
+    errors.push_back({"/description", "must be at most 4096 bytes long"});
+  else if (!is_utf8(spec.description) || spec.description.find('\0') != std::string::npos)
+    errors.push_back({"/description", "must be UTF-8 without NUL"});
   if (spec.parameters.size() > kParameterBytesMax)
     errors.push_back({"/parameters", fmt::format("must be at most {} bytes of JSON", kParameterBytesMax)});
   check_range(static_cast<double>(spec.timeout.count()), 1, 86400, "/timeout_seconds", errors);

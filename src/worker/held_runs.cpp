@@ -42,19 +42,18 @@ std::vector<application::TaskExecution> HeldRuns::take_ready() {
 }
 
 std::shared_ptr<HeldRun> HeldRuns::stop(RunId run, Token token, StopReason why) {
+  // A copy: a stopped attempt may end inside request() and change the map.
+  std::vector<std::shared_ptr<HeldRun>> meant;
+  const auto end = held_.upper_bound({run, token});
+  for (auto it = held_.lower_bound({run, std::numeric_limits<Token>::min()}); it != end; ++it)
+    meant.push_back(it->second);
   std::shared_ptr<HeldRun> taken;
-  for (auto it = held_.lower_bound({run, std::numeric_limits<Token>::min()});
-       it != held_.end() && it->first.first == run;) {
-    const auto held = it->second;
-    const bool meant = held->execution.token <= token;
-    if (meant && held->place == HeldRun::Place::running) held->stop.request(why);
-    if (meant && held->place == HeldRun::Place::ready) {
-      std::erase(ready_, it->first);
-      it = held_.erase(it);
-      taken = held;
-    } else {
-      ++it;
-    }
+  for (const auto& held : meant) {
+    if (held->place == HeldRun::Place::running) held->stop.request(why);
+    if (held->place != HeldRun::Place::ready) continue;
+    std::erase(ready_, Key{run, held->execution.token});
+    held_.erase({run, held->execution.token});
+    taken = held;
   }
   return taken;
 }

@@ -165,12 +165,14 @@ asio::awaitable<void> Life::receive() {
 }
 
 void Life::take(const std::vector<TaskExecution>& work) {
-  for (const auto& it : work) {
-    if (draining_ || (end_ && *end_ != End::left)) {
-      hand_back(it);
-    } else if (held_.accept(it) == HeldRuns::Accepted::stale) {
+  // Also while leaving: a doubled message of a run that is being executed must not hand it back.
+  for (const auto& it : work)
+    if (held_.accept(it) == HeldRuns::Accepted::stale)
       log::info("work refused: a later token was seen", {{"run", it.run.value}, {"token", it.token}});
-    }
+  if (end_) {
+    const auto unwanted = held_.take_ready();
+    if (*end_ == End::left)
+      for (const auto& it : unwanted) hand_back(it);
   }
   start_->notify();
 }

@@ -1,0 +1,175 @@
+#include "application/services_world.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace scheduler::application {
+namespace {
+
+class Control : public ServicesWorld {
+ protected:
+  TaskId noop(domain::TaskSpec spec = {}) {
+    spec.task_type = "noop";
+    return store.add_task(std::move(spec));
+  }
+  std::int64_t next_incarnation = 0;
+  std::unique_ptr<TaskControlService> control_service = factory.create_task_control_service();
+};
+
+TEST_F(Control, Trigger_Task_MakesARunAndNudges) {
+  const auto id = noop();
+  const auto made = run(control_service->trigger_task(id, {.parameters = "{}"}));
+  ASSERT_TRUE(made) << made.error().message;
+  ASSERT_THAT(made->runs, SizeIs(1));
+  EXPECT_EQ(made->runs[0].state, RunState::pending);
+  EXPECT_EQ(made->runs[0].trigger, domain::Trigger::manual);
+  EXPECT_EQ(made->runs[0].parameters, "{}");
+  EXPECT_FALSE(made->existed);
+  EXPECT_EQ(nudges(), 1u);
+}
+
+TEST_F(Control, Trigger_ShardsOrPaused_AreNoHindrance) {
+  EXPECT_THAT(run(control_service->trigger_task(noop({.shard_count = 3}), {}))->runs, SizeIs(3));
+  EXPECT_THAT(run(control_service->trigger_task(noop({.status = TaskStatus::paused}), {}))->runs, SizeIs(1));
+}
+
+TEST_F(Control, Trigger_BadInput_IsRefused) {
+  const auto id = noop();
+  EXPECT_EQ(kind(run(control_service->trigger_task(TaskId{99}, {}))), ErrorKind::TaskNotFound);
+  const auto wrong = run(control_service->trigger_task(id, {.parameters = "[1]"}));
+  EXPECT_EQ(kind(wrong), ErrorKind::Validation);
+  EXPECT_THAT(pointers(wrong), ElementsAre("/parameters/extra"));
+  EXPECT_EQ(
+      kind(run(control_service->trigger_task(id, {.parameters = std::string(domain::kParameterBytesMax + 1, ' ')}))),
+      ErrorKind::PayloadTooLarge);
+  for (const auto& key : {std::string(), std::string(256, 'k')})
+    EXPECT_THAT(pointers(run(control_service->trigger_task(id, {.idempotency_key = key}))),
+                ElementsAre("Idempotency-Key"));
+  EXPECT_THAT(store.run_rows, IsEmpty());
+}
+
+TEST_F(Control, Trigger_SameKeyAgain_AnswersWithTheFirstRuns) {
+  const auto id = noop({.shard_count = 2});
+  const auto first = run(control_service->trigger_task(id, {.idempotency_key = std::string(255, 'k')}));
+  const auto again = run(control_service->trigger_task(id, {.idempotency_key = std::string(255, 'k')}));
+  ASSERT_TRUE(first && again);
+  EXPECT_TRUE(again->existed);
+  EXPECT_EQ(again->runs.at(1).id, first->runs.at(1).id);
+  EXPECT_THAT(store.run_rows, SizeIs(2));
+}
+
+TEST_F(Control, Trigger_QueueFails_TheRunIsThere) {
+  faults.fail_while([](std::string_view call) { return call.starts_with("publish"); });
+  EXPECT_TRUE(run(control_service->trigger_task(noop(), {})));
+}
+
+TEST_F(Control, Pause_Task_FiresNoMore) {
+  const auto id = hourly();
+  const auto paused = run(control_service->pause_task(id));
+  ASSERT_TRUE(paused);
+  EXPECT_EQ(paused->spec.status, TaskStatus::paused);
+  EXPECT_FALSE(paused->next_fire_at);
+  EXPECT_EQ(run(control_service->pause_task(id))->version, paused->version) << "twice is fine";
+  EXPECT_EQ(kind(run(control_service->pause_task(TaskId{99}))), ErrorKind::TaskNotFound);
+}
+
+TEST_F(Control, Resume_Task_RecordsPausedSlotsAndFiresTheNext) {
+  const auto id = hourly();
+  (void)run(control_service->pause_task(id));
+  clock.advance(150min);
+  const auto task = run(control_service->resume_task(id));
+  ASSERT_TRUE(task);
+  EXPECT_EQ(task->spec.status, TaskStatus::active);
+  EXPECT_EQ(task->watermark, clock.now());
+  EXPECT_EQ(task->next_fire_at, clock.now() + 30min);
+  ASSERT_THAT(store.slot_rows, SizeIs(1));
+  EXPECT_EQ(store.slot_rows[0].decision,
+            (domain::SlotDecision{clock.now() - 90min, clock.now() - 30min, false, Reason::paused}));
+  EXPECT_EQ(nudges(), 1u);
+  EXPECT_EQ(run(control_service->resume_task(id))->version, task->version) << "twice is fine";
+  EXPECT_THAT(store.slot_rows, SizeIs(1));
+}
+
+TEST_F(Control, Resume_NothingMissed_RecordsNothing) {
+  const auto id = hourly();
+  (void)run(control_service->pause_task(id));
+  clock.advance(30min);
+  EXPECT_EQ(run(control_service->resume_task(id))->next_fire_at, clock.now() + 30min);
+  EXPECT_THAT(store.slot_rows, IsEmpty());
+  const auto manual = noop({.status = TaskStatus::paused});
+  EXPECT_FALSE(run(control_service->resume_task(manual))->next_fire_at);
+}
+
+TEST_F(Control, Resume_ClockWentBack_TheWatermarkDoesNot) {
+  const auto id = hourly();
+  (void)run(control_service->pause_task(id));
+  store.task_rows.at(id).watermark = clock.now() + 5h;
+  const auto task = run(control_service->resume_task(id));
+  EXPECT_EQ(task->watermark, clock.now() + 5h);
+  EXPECT_EQ(task->next_fire_at, clock.now() + 6h);
+}
+
+TEST_F(Control, Cancel_NotDispatched_EndsAtOnce) {
+  for (const auto state : {RunState::waiting, RunState::pending}) {
+    const auto cancelled = run(control_service->cancel_run(store.add_run(noop(), state)));
+    ASSERT_TRUE(cancelled);
+    EXPECT_EQ(cancelled->state, RunState::cancelled);
+  }
+}
+
+TEST_F(Control, Cancel_HeldRun_TellsItsWorker) {
+  for (const auto state : {RunState::dispatched, RunState::running}) {
+    const auto id = store.add_held_run(noop(), {"w1"}, {++next_incarnation}, state);
+    const auto run_now = run(control_service->cancel_run(id));
+    ASSERT_TRUE(run_now);
+    EXPECT_EQ(run_now->state, state) << "until its worker has reported";
+    EXPECT_TRUE(run_now->cancel_requested);
+    const auto told = control(*run_now->incarnation);
+    ASSERT_TRUE(told);
+    EXPECT_EQ(told->kind, TaskControl::Kind::cancel);
+    EXPECT_EQ(told->run, id);
+    EXPECT_EQ(told->token, 1);
+    EXPECT_EQ(told->reason, Reason::cancelled_by_user);
+  }
+}
+
+TEST_F(Control, Cancel_QueueFails_TheMarkIsThere) {
+  const auto id = store.add_held_run(noop(), {"w1"}, {7});
+  faults.fail_while([](std::string_view call) { return call.starts_with("publish"); });
+  EXPECT_TRUE(run(control_service->cancel_run(id)));
+  EXPECT_TRUE(store.run_rows.at(id).cancel_requested);
+}
+
+TEST_F(Control, Cancel_EndedOrUnknown_IsRefused) {
+  const auto id = store.add_run(noop(), RunState::succeeded);
+  EXPECT_EQ(kind(run(control_service->cancel_run(id))), ErrorKind::Conflict);
+  EXPECT_EQ(kind(run(control_service->cancel_run(RunId{99}))), ErrorKind::RunNotFound);
+}
+
+TEST_F(Control, Restart_EndedRun_MakesANewOne) {
+  for (const auto state :
+       {RunState::succeeded, RunState::failed, RunState::timed_out, RunState::cancelled, RunState::skipped}) {
+    const auto old = store.add_run(noop(), state);
+    store.run_rows.at(old).parameters = "{}";
+    const auto made = run(control_service->restart_run(old));
+    ASSERT_TRUE(made) << name_of(state);
+    EXPECT_EQ(made->runs.at(0).retry_of, old);
+    EXPECT_EQ(made->runs.at(0).trigger, domain::Trigger::retry);
+    EXPECT_EQ(made->runs.at(0).parameters, "{}");
+    EXPECT_EQ(store.run_rows.at(old).state, state) << "the old one never changes";
+  }
+  EXPECT_EQ(nudges(), 5u);
+}
+
+TEST_F(Control, Restart_RunThatGoesOn_IsRefused) {
+  for (const auto state : {RunState::waiting, RunState::pending, RunState::dispatched, RunState::running}) {
+    const auto made = run(control_service->restart_run(store.add_run(noop(), state)));
+    EXPECT_EQ(kind(made), ErrorKind::Conflict);
+    EXPECT_THAT(made.error().message, ::testing::HasSubstr(name_of(state)));
+  }
+  EXPECT_EQ(kind(run(control_service->restart_run(RunId{99}))), ErrorKind::RunNotFound);
+}
+
+}  // namespace
+}  // namespace scheduler::application

@@ -1,0 +1,244 @@
+#include "application/services_world.hpp"
+
+#include <memory>
+#include <string>
+
+namespace scheduler::application {
+namespace {
+
+class Tasks : public ServicesWorld {
+ protected:
+  static TaskDraft draft(std::string name = "report") {
+    TaskDraft it;
+    it.spec.name = std::move(name);
+    it.spec.task_type = "noop";
+    return it;
+  }
+  // The draft that would leave a stored task as it is.
+  TaskDraft draft_of(TaskId id) { return {.spec = store.task_rows.at(id).spec}; }
+
+  std::unique_ptr<TaskService> tasks = factory.create_task_service();
+};
+
+TEST_F(Tasks, Create_WithASchedule_FiresFromNowOn) {
+  auto wanted = draft();
+  wanted.spec.schedule = "30 * * * *";
+  clock.advance(10min);
+  const auto task = run(tasks->create(wanted));
+  ASSERT_TRUE(task) << task.error().message;
+  EXPECT_EQ(task->version, 1);
+  EXPECT_EQ(task->created_at, clock.now());
+  EXPECT_EQ(task->watermark, clock.now());
+  EXPECT_EQ(task->next_fire_at, clock.now() + 20min);
+  EXPECT_EQ(nudges(), 1u);
+}
+
+TEST_F(Tasks, Create_WithoutASchedule_HasNoFireTimes) {
+  const auto task = run(tasks->create(draft()));
+  ASSERT_TRUE(task);
+  EXPECT_FALSE(task->watermark);
+  EXPECT_FALSE(task->next_fire_at);
+  EXPECT_EQ(nudges(), 0u);
+}
+
+TEST_F(Tasks, Create_Paused_DoesNotFire) {
+  auto wanted = draft();
+  wanted.spec.schedule = "@hourly";
+  wanted.spec.status = TaskStatus::paused;
+  const auto task = run(tasks->create(wanted));
+  ASSERT_TRUE(task);
+  EXPECT_EQ(task->watermark, clock.now());
+  EXPECT_FALSE(task->next_fire_at);
+}
+
+TEST_F(Tasks, Create_ManyFaults_AreReportedTogether) {
+  store.add_task({.name = "upstream"});
+  TaskDraft wanted = draft("");
+  wanted.faults = {{"/priority", "must be a number"}};
+  wanted.spec.schedule = "61 * * * *";
+  wanted.spec.parameters = "{\"extra\":1}";
+  wanted.spec.timeout = 0s;
+  wanted.dependencies = {std::string("upstream"), std::string("nobody"), std::string("nobody else")};
+  const auto task = run(tasks->create(wanted));
+  EXPECT_EQ(kind(task), ErrorKind::Validation);
+  EXPECT_THAT(pointers(task), UnorderedElementsAre("/priority", "/name", "/schedule", "/parameters/extra",
+                                                   "/timeout_seconds", "/dependencies/1", "/dependencies/2"));
+  EXPECT_THAT(store.task_rows, SizeIs(1));
+}
+
+TEST_F(Tasks, Create_FieldOfWrongShape_IsNotJudgedAgain) {
+  auto wanted = draft();
+  wanted.faults = {{"/name", "must be a string"},
+                   {"/retry_backoff", "must be an object"},
+                   {"/parameters", "must be an object"},
+                   {"/timezone", "must be a string"}};
+  wanted.spec.name = "";
+  wanted.spec.retry_backoff = {0, 0, 0};
+  wanted.spec.parameters = "?";
+  wanted.spec.timezone = "?";
+  wanted.spec.schedule = "@daily";
+  EXPECT_THAT(pointers(run(tasks->create(wanted))), ElementsAre("/name", "/retry_backoff", "/parameters", "/timezone"));
+}
+
+TEST_F(Tasks, Create_OnlyTheScheduleIsWrong_SaysSoByItsKind) {
+  auto wanted = draft();
+  wanted.spec.schedule = "every day at noon";
+  const auto task = run(tasks->create(wanted));
+  EXPECT_EQ(kind(task), ErrorKind::InvalidSchedule);
+  EXPECT_THAT(pointers(task), ElementsAre("/schedule"));
+}
+
+TEST_F(Tasks, Create_UnknownZoneOrType_NamesTheField) {
+  auto wanted = draft();
+  wanted.spec.schedule = "@daily";
+  wanted.spec.timezone = "Atlantis/Capital";
+  const auto zone = run(tasks->create(wanted));
+  EXPECT_EQ(kind(zone), ErrorKind::Validation);
+  EXPECT_THAT(pointers(zone), ElementsAre("/timezone"));
+  wanted = draft();
+  wanted.spec.task_type = "telepathy";
+  EXPECT_THAT(pointers(run(tasks->create(wanted))), ElementsAre("/task_type"));
+}
+
+TEST_F(Tasks, Create_Dependencies_AreFoundByIdAndName) {
+  const auto a = store.add_task({.name = "a"}), b = store.add_task({.name = "b"});
+  auto wanted = draft();
+  wanted.dependencies = {std::string("b"), a};
+  const auto task = run(tasks->create(wanted));
+  ASSERT_TRUE(task) << task.error().message;
+  EXPECT_THAT(task->spec.dependencies, ElementsAre(b, a));
+  wanted.dependencies = {std::string("b"), b};
+  EXPECT_THAT(pointers(run(tasks->create(wanted))), ElementsAre("/dependencies")) << "the same one twice";
+  wanted.dependencies.assign(5000, std::string("b"));
+  EXPECT_FALSE(run(tasks->create(wanted)));
+}
+
+TEST_F(Tasks, Create_StoreFails_IsNoFaultOfTheInput) {
+  store.add_task({.name = "a"});
+  auto wanted = draft();
+  wanted.dependencies = {std::string("a")};
+  faults.fail_while([](std::string_view call) { return call == "find"; });
+  EXPECT_EQ(kind(run(tasks->create(wanted))), ErrorKind::Unavailable);
+}
+
+TEST_F(Tasks, Create_QueueFails_TheTaskIsThere) {
+  auto wanted = draft();
+  wanted.spec.schedule = "@daily";
+  faults.fail_while([](std::string_view call) { return call.starts_with("publish"); });
+  EXPECT_TRUE(run(tasks->create(wanted)));
+}
+
+TEST_F(Tasks, Update_OlderVersion_IsRefused) {
+  const auto id = hourly();
+  store.task_rows.at(id).version = 3;
+  EXPECT_EQ(kind(run(tasks->update(id, draft_of(id), 2))), ErrorKind::PreconditionFailed);
+  EXPECT_TRUE(run(tasks->update(id, draft_of(id), 3)));
+  EXPECT_EQ(run(tasks->update(id, draft_of(id), std::nullopt))->version, 5);
+  EXPECT_EQ(kind(run(tasks->update(TaskId{99}, draft_of(id), std::nullopt))), ErrorKind::TaskNotFound);
+}
+
+TEST_F(Tasks, Update_OtherFields_LeaveTheFireTimesAlone) {
+  const auto id = hourly();
+  clock.advance(90min);  // a slot is due, and not fired yet
+  auto wanted = draft_of(id);
+  wanted.spec.description = "new";
+  const auto before = store.task_rows.at(id);
+  const auto task = run(tasks->update(id, wanted, std::nullopt));
+  ASSERT_TRUE(task);
+  EXPECT_EQ(task->watermark, before.watermark);
+  EXPECT_EQ(task->next_fire_at, before.next_fire_at);
+  EXPECT_THAT(store.slot_rows, IsEmpty());
+}
+
+// Every slot has one disposition; those of a rule that changed before anybody fired them were without one.
+TEST_F(Tasks, Update_NewSchedule_RecordsWhatTheOldOneLeft) {
+  const auto id = hourly();
+  clock.advance(150min);
+  auto wanted = draft_of(id);
+  wanted.spec.schedule = "45 * * * *";
+  const auto task = run(tasks->update(id, wanted, std::nullopt));
+  ASSERT_TRUE(task);
+  EXPECT_EQ(task->watermark, clock.now());
+  EXPECT_EQ(task->next_fire_at, clock.now() + 15min);
+  ASSERT_THAT(store.slot_rows, SizeIs(1));
+  EXPECT_EQ(store.slot_rows[0].decision,
+            (domain::SlotDecision{clock.now() - 90min, clock.now() - 30min, false, Reason::misfire}));
+}
+
+TEST_F(Tasks, Update_FromPausedToActive_RecordsThePausedSlots) {
+  const auto id = hourly({.status = TaskStatus::paused});
+  clock.advance(150min);
+  auto wanted = draft_of(id);
+  wanted.spec.status = TaskStatus::active;
+  const auto task = run(tasks->update(id, wanted, std::nullopt));
+  ASSERT_TRUE(task);
+  EXPECT_EQ(task->next_fire_at, clock.now() + 30min);
+  ASSERT_THAT(store.slot_rows, SizeIs(1));
+  EXPECT_EQ(store.slot_rows[0].decision,
+            (domain::SlotDecision{clock.now() - 90min, clock.now() - 30min, false, Reason::paused}));
+}
+
+TEST_F(Tasks, Update_ScheduleTakenAway_FiresNoMore) {
+  const auto id = hourly();
+  auto wanted = draft_of(id);
+  wanted.spec.schedule.reset();
+  const auto task = run(tasks->update(id, wanted, std::nullopt));
+  ASSERT_TRUE(task);
+  EXPECT_FALSE(task->watermark);
+  EXPECT_FALSE(task->next_fire_at);
+}
+
+TEST_F(Tasks, Update_OldScheduleUnreadable_CanBeMended) {
+  const auto id = hourly({.timezone = "Atlantis/Capital"});
+  clock.advance(90min);
+  auto wanted = draft_of(id);
+  wanted.spec.timezone = "UTC";
+  const auto task = run(tasks->update(id, wanted, std::nullopt));
+  ASSERT_TRUE(task) << task.error().message;
+  EXPECT_EQ(task->next_fire_at, clock.now() + 30min);
+}
+
+TEST_F(Tasks, Update_ClockWentBack_TheWatermarkDoesNot) {
+  const auto id = hourly();
+  store.task_rows.at(id).watermark = clock.now() + 5h;
+  auto wanted = draft_of(id);
+  wanted.spec.schedule = "45 * * * *";
+  const auto task = run(tasks->update(id, wanted, std::nullopt));
+  ASSERT_TRUE(task);
+  EXPECT_EQ(task->watermark, clock.now() + 5h);
+  EXPECT_EQ(task->next_fire_at, clock.now() + 5h + 45min);
+}
+
+TEST_F(Tasks, Archive_OlderVersion_IsRefused) {
+  const auto id = hourly();
+  EXPECT_EQ(kind(run(tasks->archive(id, 7))), ErrorKind::PreconditionFailed);
+  EXPECT_THAT(store.task_rows, SizeIs(1));
+  EXPECT_TRUE(run(tasks->archive(id, 1)));
+  EXPECT_THAT(store.task_rows, IsEmpty());
+}
+
+TEST_F(Tasks, Next_FireTimes_AreThoseOfTheSchedule) {
+  const auto id = hourly({.status = TaskStatus::paused});
+  const auto now = clock.now();
+  EXPECT_THAT(*run(tasks->next(id, std::nullopt, 2)), ElementsAre(now + 1h, now + 2h)) << "as if it were active";
+  EXPECT_THAT(*run(tasks->next(id, now + 90min, 1)), ElementsAre(now + 2h));
+  EXPECT_THAT(*run(tasks->next(id, std::nullopt, 1000)), SizeIs(1000));
+  EXPECT_THAT(*run(tasks->next(store.add_task({}), std::nullopt, 2)), IsEmpty());
+  for (const int count : {0, -1, 1001})
+    EXPECT_THAT(pointers(run(tasks->next(id, std::nullopt, count))), ElementsAre("count"));
+  EXPECT_EQ(kind(run(tasks->next(TaskId{99}, std::nullopt, 1))), ErrorKind::TaskNotFound);
+}
+
+TEST_F(Tasks, Preview_Text_NeedsNoTask) {
+  const auto preview = run(tasks->preview({.schedule = "@every 90s", .from = clock.now() + 5s, .count = 2}));
+  ASSERT_TRUE(preview) << preview.error().message;
+  EXPECT_THAT(preview->slots, ElementsAre(clock.now() + 95s, clock.now() + 185s));
+  EXPECT_FALSE(preview->explanation.empty());
+  EXPECT_EQ(kind(run(tasks->preview({.schedule = "nonsense"}))), ErrorKind::InvalidSchedule);
+  EXPECT_THAT(pointers(run(tasks->preview({.schedule = "nonsense"}))), ElementsAre("/schedule"));
+  EXPECT_THAT(pointers(run(tasks->preview({.schedule = "@daily", .timezone = "?"}))), ElementsAre("/timezone"));
+  EXPECT_THAT(pointers(run(tasks->preview({.schedule = "@daily", .count = 0}))), ElementsAre("count"));
+}
+
+}  // namespace
+}  // namespace scheduler::application

@@ -1,0 +1,754 @@
+#include "support/fake_store.hpp"
+
+#include "domain/transitions.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <ranges>
+#include <string_view>
+#include <tuple>
+#include <utility>
+#include <variant>
+
+namespace scheduler::testing_support {
+
+using namespace application;
+using domain::Event;
+using domain::RunState;
+
+// Runs the given body between the two places where a call can fail. The body must not co_await.
+#define FAKE_CALL(name, ...)                                                   \
+  do {                                                                         \
+    const auto verdict_ = store_.faults_.call(name);                           \
+    if (verdict_.fails_before) co_return FaultInjector::error(name);           \
+    auto result_ = (__VA_ARGS__)();                                            \
+    if (result_ && verdict_.fails_after) co_return FaultInjector::error(name); \
+    co_return result_;                                                         \
+  } while (0)
+
+namespace {
+
+Event event_of(const Ended& it) {
+  if (std::holds_alternative<domain::RetryAt>(it.next))
+    return it.attempt_state == domain::AttemptState::lost ? Event::rescue : Event::retry;
+  switch (std::get<domain::End>(it.next).state) {
+    case RunState::succeeded:
+      return Event::succeed;
+    case RunState::timed_out:
+      return Event::time_out;
+    case RunState::cancelled:
+      return Event::cancel;
+    default:
+      return it.attempt_state == domain::AttemptState::lost ? Event::give_up : Event::fail;
+  }
+}
+
+bool is_held(const domain::TaskRun& run) { return run.state == RunState::dispatched || run.state == RunState::running; }
+
+bool is_active(const domain::TaskRun& run) { return run.state == RunState::pending || is_held(run); }
+
+}  // namespace
+
+class FakeStore::Tasks final : public TaskRepository {
+ public:
+  explicit Tasks(FakeStore& store) : store_(store) {}
+
+  Async<domain::Task> create(domain::Task task) override {
+    FAKE_CALL("create", [&]() -> SchedulerResult<domain::Task> {
+      for (const auto& [id, other] : store_.task_rows)
+        if (other.spec.name == task.spec.name) return fail(ErrorKind::DuplicateTaskName, "a task of that name exists");
+      task.id = TaskId{store_.next_task_++};
+      task.version = 1;
+      task.created_at = task.updated_at = store_.clock_.now();
+      return store_.task_rows.emplace(task.id, task).first->second;
+    });
+  }
+  Async<domain::Task> get(TaskId id) override {
+    FAKE_CALL("get", [&]() -> SchedulerResult<domain::Task> {
+      const auto found = store_.task_rows.find(id);
+      if (found == store_.task_rows.end()) return fail(ErrorKind::TaskNotFound, "there is no such task");
+      return found->second;
+    });
+  }
+  Async<domain::Task> find(std::string name) override {
+    FAKE_CALL("find", [&]() -> SchedulerResult<domain::Task> {
+      for (const auto& [id, task] : store_.task_rows)
+        if (task.spec.name == name) return task;
+      return fail(ErrorKind::TaskNotFound, "there is no task of that name");
+    });
+  }
+  Async<Page<domain::Task>> list(TaskFilter, Paging) override {
+    FAKE_CALL("list", [&]() -> SchedulerResult<Page<domain::Task>> {
+      Page<domain::Task> page;
+      for (const auto& [id, task] : store_.task_rows) page.items.push_back(task);
+      return page;
+    });
+  }
+  Async<domain::Task> update(domain::Task task, std::optional<domain::SlotDecision> skipped) override {
+    FAKE_CALL("update", [&]() -> SchedulerResult<domain::Task> {
+      const auto found = store_.task_rows.find(task.id);
+      if (found == store_.task_rows.end()) return fail(ErrorKind::TaskNotFound, "there is no such task");
+      auto& row = found->second;
+      if (row.version != task.version) return fail(ErrorKind::Conflict, "the task has changed meanwhile");
+      ++task.version;
+      task.updated_at = store_.clock_.now();
+      row = task;
+      if (skipped) store_.slot_rows.push_back({task.id, *skipped});
+      store_.quarantined.erase(task.id);
+      return row;
+    });
+  }
+  Async<void> archive(TaskId id) override {
+    FAKE_CALL("archive", [&]() -> SchedulerResult<void> {
+      store_.task_rows.erase(id);
+      return {};
+    });
+  }
+  Async<std::vector<TaskId>> dependants(TaskId) override { co_return std::vector<TaskId>{}; }
+
+ private:
+  FakeStore& store_;
+};
+
+class FakeStore::Slots final : public SlotRepository {
+ public:
+  explicit Slots(FakeStore& store) : store_(store) {}
+
+  Async<FireView> due(std::size_t limit) override {
+    FAKE_CALL("slots.due", [&]() -> SchedulerResult<FireView> {
+      FireView view{.now = store_.clock_.now()};
+      for (const auto& [id, task] : store_.task_rows) {
+        if (!task.next_fire_at || task.spec.status != domain::TaskStatus::active || store_.quarantined.contains(id))
+          continue;
+        if (*task.next_fire_at > view.now)
+          view.next_fire_at = std::min(view.next_fire_at.value_or(*task.next_fire_at), *task.next_fire_at);
+        else if (view.due.size() < limit)
+          view.due.push_back(task);
+      }
+      std::ranges::sort(view.due, {}, [](const auto& it) { return std::pair(it.next_fire_at, it.id); });
+      return view;
+    });
+  }
+
+  Async<FireReport> commit(std::vector<Fire> fires) override {
+    FAKE_CALL("slots.commit", [&]() -> SchedulerResult<FireReport> {
+      FireReport report;
+      for (const auto& fire : fires) commit_one(fire, report);
+      return report;
+    });
+  }
+
+  Async<void> quarantine(TaskId task, std::int64_t version) override {
+    FAKE_CALL("quarantine", [&]() -> SchedulerResult<void> {
+      if (store_.task_rows.at(task).version == version) store_.quarantined.insert(task);
+      return {};
+    });
+  }
+
+ private:
+  void commit_one(const Fire& fire, FireReport& report) {
+    auto& task = store_.task_rows.at(fire.task.id);
+    if (task.version != fire.task.version || task.watermark != fire.task.watermark) {
+      ++report.lost_races;
+      return;
+    }
+    for (const auto& slot : fire.plan.slots) {
+      store_.slot_rows.push_back({task.id, slot});
+      if (slot.fire)
+        start(task, slot.first, report);
+      else
+        ++report.skipped;
+    }
+    task.watermark = fire.plan.watermark;
+    task.next_fire_at = fire.plan.next_fire_at;
+  }
+
+  void start(const domain::Task& task, TimePoint slot, FireReport& report) {
+    int active = 0, queued = 0;
+    for (const auto& [id, run] : store_.run_rows) {
+      if (run.task != task.id) continue;
+      active += is_active(run) ? 1 : 0;
+      queued += run.state == RunState::waiting ? 1 : 0;
+    }
+    const auto action = domain::on_overlap(task.spec.overlap_policy, active, queued);
+    auto run = store_.new_run(task, domain::Trigger::schedule);
+    run.slot = slot;
+    if (action == domain::OverlapAction::skip) {
+      ++report.skipped;
+      return;
+    }
+    if (action == domain::OverlapAction::replace_then_wait) replace(task.id, report);
+    if (action != domain::OverlapAction::start) run.state = RunState::waiting;
+    ++report.runs;
+    store_.insert(run);
+  }
+
+  void replace(TaskId task, FireReport& report) {
+    for (auto& [id, run] : store_.run_rows) {
+      if (run.task != task || domain::is_terminal(run.state)) continue;
+      if (run.state == RunState::waiting) {
+        store_.move(run, Event::skip);
+        run.reason = domain::Reason::overlap;
+        run.message = "a later fire took its place";
+      } else if (run.state == RunState::pending) {
+        store_.move(run, Event::cancel);
+        run.reason = domain::Reason::overlap;
+        run.message = "a later fire took its place";
+      } else {
+        run.cancel_requested = true;
+        report.to_cancel.push_back({.run = id, .token = run.token, .incarnation = *run.incarnation});
+      }
+    }
+  }
+
+  FakeStore& store_;
+};
+
+class FakeStore::Dispatch final : public DispatchRepository {
+ public:
+  explicit Dispatch(FakeStore& store) : store_(store) {}
+
+  Async<DispatchView> view() override {
+    FAKE_CALL("view", [&]() -> SchedulerResult<DispatchView> {
+      DispatchView view{.now = store_.clock_.now()};
+      for (const auto& [id, row] : store_.worker_rows) {
+        if (row.info.state != domain::WorkerState::alive) continue;
+        const auto held = std::ranges::count_if(
+            store_.run_rows, [&](const auto& it) { return is_held(it.second) && it.second.incarnation == id; });
+        view.workers.push_back({row.info, static_cast<int>(held)});
+      }
+      std::ranges::sort(view.workers, {}, [](const auto& it) { return it.worker.id; });
+      std::set<std::string> routes;
+      for (const auto& [id, run] : store_.run_rows) {
+        if (run.state != RunState::pending) continue;
+        if (run.due_at <= view.now)
+          routes.insert(route(run));
+        else
+          view.next_due = std::min(view.next_due.value_or(run.due_at), run.due_at);
+      }
+      view.routes.assign(routes.begin(), routes.end());
+      return view;
+    });
+  }
+
+  Async<std::vector<DueRun>> due(std::vector<std::string> routes, std::size_t limit) override {
+    FAKE_CALL("due", [&]() -> SchedulerResult<std::vector<DueRun>> {
+      std::vector<const domain::TaskRun*> rows;
+      for (const auto& [id, run] : store_.run_rows)
+        if (run.state == RunState::pending && run.due_at <= store_.clock_.now() &&
+            std::ranges::find(routes, route(run)) != routes.end())
+          rows.push_back(&run);
+      std::ranges::sort(rows, {}, [](const auto* it) { return std::tuple(-it->priority, it->due_at, it->id); });
+      std::vector<DueRun> due;
+      for (const auto* run : rows | std::views::take(limit))
+        due.push_back({{run->id, run->token, route(*run)}, work(*run)});
+      return due;
+    });
+  }
+
+  Async<std::vector<bool>> mark_dispatched(std::vector<Dispatching> batch) override {
+    FAKE_CALL("mark_dispatched", [&]() -> SchedulerResult<std::vector<bool>> {
+      std::vector<bool> won;
+      for (const auto& it : batch) {
+        auto& run = store_.run_rows.at(it.run);
+        won.push_back(run.token == it.token_seen && store_.move(run, Event::dispatch));
+        if (!won.back()) continue;
+        if (run.due_at > store_.clock_.now()) store_.violations.push_back("a run was dispatched before it was due");
+        store_.set_token(run, run.token + 1);
+        ++run.attempt;
+        run.worker = it.worker;
+        run.incarnation = it.incarnation;
+        run.dispatched_at = store_.clock_.now();
+        run.started_at.reset();
+      }
+      return won;
+    });
+  }
+
+  Async<RunContexts> contexts(std::vector<RunId> runs) override {
+    FAKE_CALL("contexts", [&]() -> SchedulerResult<RunContexts> {
+      RunContexts all{.now = store_.clock_.now()};
+      for (const auto id : runs)
+        if (const auto found = store_.run_rows.find(id); found != store_.run_rows.end())
+          all.runs.emplace(id, context(found->second));
+      return all;
+    });
+  }
+
+  Async<std::vector<bool>> apply(std::vector<RunChange> batch) override {
+    FAKE_CALL("apply", [&]() -> SchedulerResult<std::vector<bool>> {
+      std::vector<bool> won;
+      for (const auto& change : batch)
+        won.push_back(std::visit([this](const auto& it) { return apply_one(it); }, change));
+      return won;
+    });
+  }
+
+  Async<std::vector<AssignedRun>> assigned(IncarnationId incarnation, TimePoint before) override {
+    FAKE_CALL("assigned", [&]() -> SchedulerResult<std::vector<AssignedRun>> {
+      std::vector<AssignedRun> all;
+      for (const auto& [id, run] : store_.run_rows)
+        if (is_held(run) && run.incarnation == incarnation && run.dispatched_at < before)
+          all.push_back({id, run.token, incarnation, run.state, *run.dispatched_at,
+                         store_.missing_since[id].has_value(), run.cancel_requested});
+      return all;
+    });
+  }
+
+  Async<void> mark_missing(std::vector<RunId> missing, std::vector<RunId> found) override {
+    FAKE_CALL("mark_missing", [&]() -> SchedulerResult<void> {
+      for (const auto id : missing) store_.missing_since[id] = store_.clock_.now();
+      for (const auto id : found) store_.missing_since[id].reset();
+      return {};
+    });
+  }
+
+  Async<RescueView> to_rescue(std::size_t limit) override {
+    FAKE_CALL("to_rescue", [&]() -> SchedulerResult<RescueView> {
+      RescueView view{.now = store_.clock_.now()};
+      for (const auto& [id, run] : store_.run_rows) {
+        if (!is_held(run) || view.orphaned.size() + view.overdue.size() >= limit) continue;
+        const auto worker = store_.worker_rows.find(*run.incarnation);
+        const bool dead = worker == store_.worker_rows.end() || worker->second.info.state == domain::WorkerState::dead;
+        const auto missing = store_.missing_since[id];
+        const auto timeout = store_.task_rows.at(run.task).spec.timeout;
+        if (dead || (missing && *missing + kMissingGrace <= view.now))
+          view.orphaned.push_back(context(run));
+        else if (run.state == RunState::running && *run.started_at + timeout + kOverdueGrace < view.now)
+          view.overdue.push_back(context(run));
+      }
+      return view;
+    });
+  }
+
+ private:
+  [[nodiscard]] std::string route(const domain::TaskRun& run) const {
+    return domain::route_of(store_.task_rows.at(run.task).spec);
+  }
+  [[nodiscard]] TaskExecution work(const domain::TaskRun& run) const {
+    const auto& spec = store_.task_rows.at(run.task).spec;
+    return {.run = run.id,
+            .task = run.task,
+            .task_name = spec.name,
+            .task_type = spec.task_type,
+            .parameters = run.parameters.value_or(spec.parameters),
+            .attempt = run.attempt + 1,
+            .token = run.token + 1,
+            .timeout = spec.timeout};
+  }
+  [[nodiscard]] RunContext context(const domain::TaskRun& run) const {
+    const auto& spec = store_.task_rows.at(run.task).spec;
+    return {run, {spec.max_retries, spec.retry_backoff, spec.delivery}};
+  }
+
+  bool apply_one(const Started& it) {
+    const auto found = store_.run_rows.find(it.run);
+    if (found == store_.run_rows.end() || found->second.token != it.token) return false;
+    if (!store_.move(found->second, Event::start)) return false;
+    found->second.started_at = it.started_at;
+    return true;
+  }
+
+  bool apply_one(const Ended& it) {
+    const auto found = store_.run_rows.find(it.run);
+    if (found == store_.run_rows.end() || found->second.token != it.token) return false;
+    auto& run = found->second;
+    if (!store_.move(run, event_of(it))) return false;
+    if (it.started_at) run.started_at = it.started_at;
+    store_.attempt_rows.push_back({.run = run.id,
+                                   .number = run.attempt,
+                                   .token = run.token,
+                                   .state = it.attempt_state,
+                                   .worker = *run.worker,
+                                   .incarnation = *run.incarnation,
+                                   .dispatched_at = run.dispatched_at,
+                                   .started_at = run.started_at,
+                                   .ended_at = it.ended_at,
+                                   .reason = it.outcome.reason,
+                                   .message = it.outcome.message});
+    store_.line_counts[{run.id, run.attempt}] = it.log_lines;
+    store_.missing_since.erase(run.id);
+    if (it.revoke) store_.set_token(run, run.token + 1);
+    if (it.attempt_state == domain::AttemptState::lost) ++run.lost_attempts;
+    if (const auto* retry = std::get_if<domain::RetryAt>(&it.next)) {
+      run.due_at = retry->due;
+      run.worker.reset();
+      run.incarnation.reset();
+    } else {
+      run.ended_at = it.ended_at;
+      run.reason = it.outcome.reason;
+      run.message = it.outcome.message;
+      if (run.state == RunState::cancelled && run.reason == domain::Reason::none)
+        run.reason = domain::Reason::cancelled_by_user;
+      store_.let_waiting_go(run.task);
+    }
+    return true;
+  }
+
+  bool apply_one(const Returned& it) {
+    const auto found = store_.run_rows.find(it.run);
+    if (found == store_.run_rows.end() || found->second.token != it.token) return false;
+    auto& run = found->second;
+    if (!store_.move(run, Event::hand_back)) return false;
+    store_.set_token(run, run.token + 1);
+    store_.missing_since.erase(run.id);
+    --run.attempt;
+    run.due_at = store_.clock_.now();
+    run.worker.reset();
+    run.incarnation.reset();
+    return true;
+  }
+
+  FakeStore& store_;
+};
+
+class FakeStore::Runs final : public RunRepository {
+ public:
+  explicit Runs(FakeStore& store) : store_(store) {}
+
+  Async<NewRuns> insert(NewRun wanted) override {
+    FAKE_CALL("insert", [&]() -> SchedulerResult<NewRuns> {
+      const auto task = store_.task_rows.find(wanted.task);
+      if (task == store_.task_rows.end()) return fail(ErrorKind::TaskNotFound, "there is no such task");
+      NewRuns made;
+      if (wanted.idempotency_key) {
+        const auto known = store_.keys_.find({wanted.task, *wanted.idempotency_key});
+        made.existed = known != store_.keys_.end();
+        if (made.existed)
+          for (const auto id : known->second) made.runs.push_back(store_.run_rows.at(id));
+      }
+      if (made.existed) return made;
+      const auto shards = task->second.spec.shard_count;
+      for (int i = 0; i < shards; ++i) {
+        auto run = store_.new_run(task->second, wanted.trigger);
+        run.retry_of = wanted.retry_of;
+        run.parameters = wanted.parameters;
+        run.shard_index = i;
+        run.shard_total = shards;
+        const auto id = store_.insert(run);
+        made.runs.push_back(store_.run_rows.at(id));
+        if (wanted.idempotency_key) store_.keys_[{wanted.task, *wanted.idempotency_key}].push_back(id);
+      }
+      return made;
+    });
+  }
+  Async<domain::TaskRun> get(RunId id) override {
+    FAKE_CALL("runs.get", [&]() -> SchedulerResult<domain::TaskRun> {
+      const auto found = store_.run_rows.find(id);
+      if (found == store_.run_rows.end()) return fail(ErrorKind::RunNotFound, "there is no such run");
+      return found->second;
+    });
+  }
+  Async<Page<domain::TaskRun>> list(RunFilter, Paging) override {
+    FAKE_CALL("runs.list", [&]() -> SchedulerResult<Page<domain::TaskRun>> {
+      Page<domain::TaskRun> page;
+      for (const auto& [id, run] : store_.run_rows) page.items.push_back(run);
+      return page;
+    });
+  }
+  Async<std::vector<domain::Attempt>> attempts(RunId id) override {
+    FAKE_CALL("attempts", [&]() -> SchedulerResult<std::vector<domain::Attempt>> {
+      std::vector<domain::Attempt> all;
+      for (const auto& it : store_.attempt_rows)
+        if (it.run == id) all.push_back(it);
+      return all;
+    });
+  }
+  Async<std::optional<std::int64_t>> log_lines(RunId id, int attempt) override {
+    FAKE_CALL("log_lines", [&]() -> SchedulerResult<std::optional<std::int64_t>> {
+      const auto found = store_.line_counts.find({id, attempt});
+      if (found == store_.line_counts.end()) return std::optional<std::int64_t>{};
+      return std::optional(found->second);
+    });
+  }
+  Async<Cancelled> cancel(RunId id) override {
+    FAKE_CALL("cancel", [&]() -> SchedulerResult<Cancelled> {
+      const auto found = store_.run_rows.find(id);
+      if (found == store_.run_rows.end()) return fail(ErrorKind::RunNotFound, "there is no such run");
+      auto& run = found->second;
+      if (domain::is_terminal(run.state)) return fail(ErrorKind::Conflict, "the run has ended");
+      if (is_held(run)) {
+        run.cancel_requested = true;
+        return Cancelled{run, AssignedRun{.run = id, .token = run.token, .incarnation = *run.incarnation}};
+      }
+      store_.move(run, Event::cancel);
+      run.reason = domain::Reason::cancelled_by_user;
+      run.message = "cancelled before it was dispatched";
+      run.ended_at = store_.clock_.now();
+      return Cancelled{run, std::nullopt};
+    });
+  }
+  Async<TaskStats> stats(TaskId) override { co_return TaskStats{}; }
+
+ private:
+  FakeStore& store_;
+};
+
+class FakeStore::Logs final : public RunLogRepository {
+ public:
+  explicit Logs(FakeStore& store) : store_(store) {}
+
+  Async<void> append(std::vector<LogChunk> chunks) override {
+    FAKE_CALL("append", [&]() -> SchedulerResult<void> {
+      for (auto& it : chunks) {
+        const bool known = std::ranges::any_of(store_.log_rows, [&](const auto& row) {
+          return row.run == it.run && row.attempt == it.attempt && row.first_line == it.first_line;
+        });
+        if (!known) store_.log_rows.push_back(std::move(it));
+      }
+      return {};
+    });
+  }
+  Async<std::vector<LogChunk>> read(RunId run, int attempt, std::int64_t after_line, std::size_t) override {
+    FAKE_CALL("read", [&]() -> SchedulerResult<std::vector<LogChunk>> {
+      std::vector<LogChunk> found;
+      for (const auto& it : store_.log_rows)
+        if (it.run == run && it.attempt == attempt && it.first_line + it.lines - 1 > after_line) found.push_back(it);
+      std::ranges::sort(found, {}, &LogChunk::first_line);
+      return found;
+    });
+  }
+
+ private:
+  FakeStore& store_;
+};
+
+class FakeStore::Workers final : public WorkerRepository {
+ public:
+  explicit Workers(FakeStore& store) : store_(store) {}
+
+  Async<HeartbeatReply> heartbeat(WorkerHeartbeat beat, Seconds timeout) override {
+    FAKE_CALL("heartbeat", [&]() -> SchedulerResult<HeartbeatReply> {
+      HeartbeatReply reply;
+      const auto now = store_.clock_.now();
+      auto [it, added] = store_.worker_rows.try_emplace(beat.worker.incarnation);
+      auto& row = it->second;
+      if (!added && row.info.state == domain::WorkerState::dead) {
+        reply.dead = true;
+        reply.replaced = row.replaced;
+        return reply;
+      }
+      const auto registered_at = added ? now : row.info.registered_at;
+      const bool draining = row.info.state == domain::WorkerState::draining;
+      row.info = beat.worker;
+      if (draining) row.info.state = domain::WorkerState::draining;
+      row.info.registered_at = registered_at;
+      row.info.heartbeat_at = now;
+      row.info.heartbeat_due = now + timeout;
+      reply.registered = added;
+      reply.draining = draining;
+      for (auto& [id, other] : store_.worker_rows) {
+        if (!added || id == beat.worker.incarnation || other.info.id != beat.worker.id ||
+            other.info.state == domain::WorkerState::dead)
+          continue;
+        other.replaced = true;
+        die(other, "replaced by a new start");
+        reply.declared_dead.push_back(id);
+      }
+      if (beat.leaving) die(row, "left");
+      return reply;
+    });
+  }
+  Async<std::vector<domain::WorkerInfo>> expire() override {
+    FAKE_CALL("expire", [&]() -> SchedulerResult<std::vector<domain::WorkerInfo>> {
+      std::vector<domain::WorkerInfo> dead;
+      for (auto& [id, row] : store_.worker_rows) {
+        if (row.info.state == domain::WorkerState::dead || !is_silent(row.info, store_.clock_.now())) continue;
+        die(row, "its heartbeats stopped");
+        dead.push_back(row.info);
+      }
+      return dead;
+    });
+  }
+  Async<void> extend_deadlines(Seconds timeout) override {
+    FAKE_CALL("extend_deadlines", [&]() -> SchedulerResult<void> {
+      for (auto& [id, row] : store_.worker_rows)
+        row.info.heartbeat_due = std::max(row.info.heartbeat_due, store_.clock_.now() + timeout);
+      return {};
+    });
+  }
+  Async<std::vector<domain::WorkerInfo>> list() override {
+    FAKE_CALL("workers.list", [&]() -> SchedulerResult<std::vector<domain::WorkerInfo>> {
+      std::vector<domain::WorkerInfo> all;
+      for (const auto& [id, row] : store_.worker_rows) all.push_back(row.info);
+      return all;
+    });
+  }
+  Async<domain::WorkerInfo> get(WorkerId id) override {
+    FAKE_CALL("workers.get", [&]() -> SchedulerResult<domain::WorkerInfo> {
+      auto* row = newest(id);
+      if (!row) return fail(ErrorKind::WorkerNotFound, "there is no such worker");
+      return row->info;
+    });
+  }
+  Async<domain::WorkerInfo> set_draining(WorkerId id, bool draining) override {
+    FAKE_CALL("set_draining", [&]() -> SchedulerResult<domain::WorkerInfo> {
+      auto* row = newest(id);
+      if (!row) return fail(ErrorKind::WorkerNotFound, "there is no such worker");
+      if (row->info.state == domain::WorkerState::dead) return fail(ErrorKind::Conflict, "the worker is dead");
+      row->info.state = draining ? domain::WorkerState::draining : domain::WorkerState::alive;
+      return row->info;
+    });
+  }
+
+ private:
+  void die(WorkerRow& row, std::string why) {
+    row.info.state = domain::WorkerState::dead;
+    row.info.state_reason = std::move(why);
+  }
+  WorkerRow* newest(const WorkerId& id) {
+    WorkerRow* found = nullptr;
+    for (auto& [incarnation, row] : store_.worker_rows)
+      if (row.info.id == id && (!found || row.info.registered_at >= found->info.registered_at)) found = &row;
+    return found;
+  }
+
+  FakeStore& store_;
+};
+
+FakeStore::FakeStore(const Clock& clock, FaultInjector& faults)
+    : clock_(clock),
+      faults_(faults),
+      tasks_(std::make_unique<Tasks>(*this)),
+      slots_(std::make_unique<Slots>(*this)),
+      dispatch_(std::make_unique<Dispatch>(*this)),
+      runs_(std::make_unique<Runs>(*this)),
+      logs_(std::make_unique<Logs>(*this)),
+      workers_(std::make_unique<Workers>(*this)) {}
+FakeStore::~FakeStore() = default;
+
+TaskRepository& FakeStore::tasks() { return *tasks_; }
+SlotRepository& FakeStore::slots() { return *slots_; }
+DispatchRepository& FakeStore::dispatch() { return *dispatch_; }
+RunRepository& FakeStore::runs() { return *runs_; }
+RunLogRepository& FakeStore::logs() { return *logs_; }
+WorkerRepository& FakeStore::workers() { return *workers_; }
+
+Async<TimePoint> FakeStore::now() {
+  if (faults_.call("now").fails_before) co_return FaultInjector::error("now");
+  co_return clock_.now();
+}
+
+Async<StoreStats> FakeStore::stats() {
+  if (faults_.call("stats").fails_before) co_return FaultInjector::error("stats");
+  StoreStats stats;
+  for (const auto& [id, task] : task_rows)
+    ++(task.spec.status == domain::TaskStatus::active ? stats.tasks_active : stats.tasks_paused);
+  for (const auto& [id, run] : run_rows)
+    if (!domain::is_terminal(run.state)) ++stats.active_runs[std::string(name_of(run.state))];
+  co_return stats;
+}
+
+Async<void> FakeStore::check_writable() {
+  if (faults_.call("check_writable").fails_before) co_return FaultInjector::error("check_writable");
+  co_return SchedulerResult<void>{};
+}
+
+TaskId FakeStore::add_task(domain::TaskSpec spec, std::optional<TimePoint> watermark,
+                           std::optional<TimePoint> next_fire_at) {
+  const TaskId id{next_task_++};
+  if (spec.name.empty()) spec.name = fmt::format("task {}", id.value);
+  if (spec.task_type.empty()) spec.task_type = "noop";
+  task_rows.emplace(id, domain::Task{.id = id,
+                                     .spec = std::move(spec),
+                                     .created_at = clock_.now(),
+                                     .updated_at = clock_.now(),
+                                     .watermark = watermark,
+                                     .next_fire_at = next_fire_at});
+  return id;
+}
+
+RunId FakeStore::add_run(TaskId task, RunState state) {
+  auto run = new_run(task_rows.at(task), domain::Trigger::manual);
+  run.state = state;
+  return insert(std::move(run));
+}
+
+RunId FakeStore::add_held_run(TaskId task, WorkerId worker, IncarnationId incarnation, RunState state) {
+  auto run = new_run(task_rows.at(task), domain::Trigger::manual);
+  run.state = state;
+  run.token = 1;
+  run.attempt = 1;
+  run.worker = std::move(worker);
+  run.incarnation = incarnation;
+  run.dispatched_at = clock_.now();
+  if (state == RunState::running) run.started_at = clock_.now();
+  return insert(std::move(run));
+}
+
+void FakeStore::add_worker(domain::WorkerInfo info) {
+  const auto id = info.incarnation;
+  worker_rows.insert_or_assign(id, WorkerRow{std::move(info), false});
+}
+
+std::vector<std::string> FakeStore::faults_of_rows() const {
+  auto faults = violations;
+  for (const auto& [id, run] : run_rows) {
+    const auto is = [&](std::string_view what) {
+      faults.push_back(fmt::format("run {} ({}) {}", id.value, name_of(run.state), what));
+    };
+    if (is_held(run) && (!run.worker || !run.incarnation || !run.dispatched_at)) is("is held by nobody");
+    if (is_held(run) && run.attempt < 1) is("is held without an attempt");
+    if (run.state == RunState::running && !run.started_at) is("runs without a start");
+    if (run.attempt < 0 || run.lost_attempts > run.attempt) is("has lost more attempts than it had");
+    if (run.token < run.attempt) is("had more attempts than tokens");
+    const auto& spec = task_rows.at(run.task).spec;
+    if (run.attempt - run.lost_attempts > spec.max_retries + 1) is("had more attempts than it may");
+    if (run.lost_attempts > domain::kLostAttemptsMax) is("lost more workers than it may");
+    if (domain::is_terminal(run.state) && run.state != RunState::succeeded && run.reason == domain::Reason::none)
+      is("ended without a reason");
+    const auto good = std::ranges::count_if(
+        attempt_rows, [&](const auto& it) { return it.run == id && it.state == domain::AttemptState::succeeded; });
+    if (good > 1) is("has two committed results");
+  }
+  std::map<std::pair<TaskId, TimePoint>, int> fired;
+  for (const auto& row : slot_rows)
+    if (++fired[{row.task, row.decision.first}] > 1)
+      faults.push_back(fmt::format("task {} has a slot with two dispositions", row.task.value));
+  return faults;
+}
+
+bool FakeStore::move(domain::TaskRun& run, Event event) {
+  const auto next = domain::after(run.state, event);
+  if (!next) return false;
+  run.state = *next;
+  return true;
+}
+
+void FakeStore::set_token(domain::TaskRun& run, Token token) {
+  if (token <= run.token) violations.push_back(fmt::format("the token of run {} does not grow", run.id.value));
+  run.token = token;
+}
+
+void FakeStore::let_waiting_go(TaskId task) {
+  for (const auto& [id, run] : run_rows)
+    if (run.task == task && is_active(run)) return;
+  for (auto& [id, run] : run_rows)
+    if (run.task == task && run.state == RunState::waiting) {
+      move(run, Event::promote);
+      run.due_at = clock_.now();
+      return;
+    }
+}
+
+domain::TaskRun FakeStore::new_run(const domain::Task& task, domain::Trigger trigger) const {
+  return {.task = task.id,
+          .task_name = task.spec.name,
+          .trigger = trigger,
+          .priority = task.spec.priority,
+          .created_at = clock_.now(),
+          .due_at = clock_.now()};
+}
+
+RunId FakeStore::insert(domain::TaskRun run) {
+  const RunId id{next_run_++};
+  run.id = id;
+  run_rows.emplace(id, std::move(run));
+  return id;
+}
+
+}  // namespace scheduler::testing_support

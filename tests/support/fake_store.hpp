@@ -1,0 +1,98 @@
+// tests/support/fake_store.hpp — the store in memory, with its rules and with failures on request.
+//
+// It keeps the promises of the ports that the loops and the use cases rest on, in the shortest way that does: guards by
+// domain/transitions.hpp and tokens, one disposition per slot, declared dead once. Left out: dependants' rounds.
+// The rows are open to tests; `violations` tells what broke a rule that no row alone can show.
+#pragma once
+
+#include "application/ports/store.hpp"
+#include "core/clock.hpp"
+#include "domain/transitions.hpp"
+#include "support/fault_injector.hpp"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace scheduler::testing_support {
+
+class FakeStore final : public application::Store {
+ public:
+  FakeStore(const Clock& clock, FaultInjector& faults);
+  ~FakeStore() override;
+
+  application::TaskRepository& tasks() override;
+  application::SlotRepository& slots() override;
+  application::DispatchRepository& dispatch() override;
+  application::RunRepository& runs() override;
+  application::RunLogRepository& logs() override;
+  application::WorkerRepository& workers() override;
+  Async<TimePoint> now() override;
+  Async<application::StoreStats> stats() override;
+  Async<void> check_writable() override;
+  [[nodiscard]] std::string describe() const override { return "a store in memory"; }
+
+  // --- rows ---
+  struct SlotRow {
+    TaskId task;
+    domain::SlotDecision decision;
+  };
+  struct WorkerRow {
+    domain::WorkerInfo info;
+    bool replaced = false;
+  };
+  std::map<TaskId, domain::Task> task_rows;
+  std::map<RunId, domain::TaskRun> run_rows;
+  std::map<RunId, std::optional<TimePoint>> missing_since;
+  std::vector<domain::Attempt> attempt_rows;
+  std::map<std::pair<RunId, int>, std::int64_t> line_counts;
+  std::vector<SlotRow> slot_rows;
+  std::map<IncarnationId, WorkerRow> worker_rows;
+  std::vector<application::LogChunk> log_rows;
+  std::set<TaskId> quarantined;
+  std::vector<std::string> violations;
+
+  // --- short ways to rows ---
+  TaskId add_task(domain::TaskSpec spec, std::optional<TimePoint> watermark = std::nullopt,
+                  std::optional<TimePoint> next_fire_at = std::nullopt);
+  RunId add_run(TaskId task, domain::RunState state = domain::RunState::pending);
+  // A run that `worker` holds: its state is dispatched or running, its token 1.
+  RunId add_held_run(TaskId task, WorkerId worker, IncarnationId incarnation,
+                     domain::RunState state = domain::RunState::dispatched);
+  void add_worker(domain::WorkerInfo info);
+
+  // Everything that must be true of the rows at any time, as sentences; empty: all is well.
+  [[nodiscard]] std::vector<std::string> faults_of_rows() const;
+
+ private:
+  class Tasks;
+  class Slots;
+  class Dispatch;
+  class Runs;
+  class Logs;
+  class Workers;
+
+  // Moves `run` along the table; false when the table does not allow it.
+  bool move(domain::TaskRun& run, domain::Event event);
+  void set_token(domain::TaskRun& run, Token token);
+  void let_waiting_go(TaskId task);
+  [[nodiscard]] domain::TaskRun new_run(const domain::Task& task, domain::Trigger trigger) const;
+  RunId insert(domain::TaskRun run);
+
+  const Clock& clock_;
+  FaultInjector& faults_;
+  std::int64_t next_task_ = 1, next_run_ = 1;
+  std::map<std::pair<TaskId, std::string>, std::vector<RunId>> keys_;
+  std::unique_ptr<Tasks> tasks_;
+  std::unique_ptr<Slots> slots_;
+  std::unique_ptr<Dispatch> dispatch_;
+  std::unique_ptr<Runs> runs_;
+  std::unique_ptr<Logs> logs_;
+  std::unique_ptr<Workers> workers_;
+};
+
+}  // namespace scheduler::testing_support

@@ -29,9 +29,11 @@ struct Waiting {
 };
 using Batch = std::vector<std::unique_ptr<Waiting>>;
 
+// The guard stays here until post() has returned: else the loop could run out of work, end and be destroyed while
+// post() is still inside it.
 void let_go_on(std::unique_ptr<Waiting> waiting) {
-  const auto executor = waiting->work.get_executor();
-  asio::post(executor, [waiting = std::move(waiting)]() mutable {
+  const auto work = std::move(waiting->work);
+  asio::post(work.get_executor(), [waiting = std::move(waiting)]() mutable {
     auto resume = std::move(waiting->resume);
     waiting.reset();
     std::move(resume)();

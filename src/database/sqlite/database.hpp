@@ -12,7 +12,8 @@
 //   - the queues are bounded: Unavailable when full, and once the database is closing.
 // Jobs are plain functions, never coroutines; they run on other threads (not in Mode::inline_) and may run late, so
 // they own what they use or use what outlives the database. A job that was accepted is done: awaiting cannot be
-// cancelled. Loops that wait here must outlive the database, or have no call under way when they end.
+// cancelled, and a loop with a call under way does not run out of work. A loop that is stopped and destroyed all the
+// same must outlive the database.
 #pragma once
 
 #include "core/async.hpp"

@@ -4,8 +4,6 @@
 // no other web page (Host and Origin are checked), so that a browser cannot be talked into using it.
 #pragma once
 
-#include <memory>
-
 #include "application/ports/metrics.hpp"
 #include "application/run_service.hpp"
 #include "application/system_service.hpp"
@@ -15,6 +13,8 @@
 #include "config/app_config.hpp"
 #include "core/async.hpp"
 #include "core/clock.hpp"
+
+#include <memory>
 
 namespace scheduler::api {
 
@@ -28,10 +28,22 @@ struct ApiServices {
   const Clock& clock;
 };
 
+// What a client may take of the server. Not settings: tests make them small.
+struct HttpLimits {
+  std::size_t connections_max = 1024;       // beyond: 503 and closed
+  std::size_t header_bytes_max = 16 << 10;  // beyond: 431
+  std::size_t body_bytes_max = 2 << 20;     // beyond: 413
+  std::size_t drain_bytes_max = 16 << 20;   // read and thrown away after a refusal, so that the client sees the answer
+  Millis idle_max{30'000};                  // between two requests of a connection
+  Millis request_max{10'000};               // from the first byte of a request to its last; beyond: 408
+  Millis write_max{30'000};                 // for the client to take one piece of the reply
+  Millis heartbeat{15'000};                 // a stream without news says that it is alive
+};
+
 class HttpServer {
  public:
   // `config` is copied; services and loop outlive the server.
-  HttpServer(asio::io_context& io, config::AppConfig config, ApiServices services);
+  HttpServer(asio::io_context& io, config::AppConfig config, ApiServices services, HttpLimits limits = {});
   ~HttpServer();
 
   // Binds and starts to accept. Config for an address that is not loopback; Unavailable when it cannot be bound: the

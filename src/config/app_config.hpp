@@ -5,14 +5,13 @@
 // the line and the key, and say what would be right.
 #pragma once
 
+#include "core/time.hpp"
+#include "errors/result.hpp"
+
 #include <map>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "core/time.hpp"
-#include "errors/result.hpp"
 
 namespace scheduler::config {
 
@@ -71,6 +70,9 @@ struct AppConfig {
                                                      const std::map<std::string, std::string>& environment,
                                                      const std::map<std::string, std::string>& overrides);
 [[nodiscard]] std::map<std::string, std::string> scheduler_environment();
+
+// The file that database.url names, for settings that passed load_config.
+[[nodiscard]] std::string sqlite_path(const AppConfig& config);
 
 // The settings in force as TOML, secrets redacted; and the commented defaults, ready to be edited.
 [[nodiscard]] std::string to_toml(const AppConfig& config);

@@ -5,6 +5,7 @@
 // Until a sink is set, warnings and errors go to standard error and the rest is dropped. Safe from any thread.
 #pragma once
 
+#include <array>
 #include <concepts>
 #include <initializer_list>
 #include <memory>
@@ -15,6 +16,7 @@
 namespace scheduler::log {
 
 enum class Level { debug, info, warning, error };
+constexpr auto enum_names(Level) { return std::to_array<std::string_view>({"debug", "info", "warning", "error"}); }
 
 struct Field {
   std::string_view key;

@@ -1,19 +1,27 @@
 // domain/prefetch.hpp — how many runs a worker may hold beyond its slots, so that it never idles for a round trip.
+//
+// A worker that ran out of work asks for four times as much, whatever the round trip takes; it never asks for more than
+// it ends in about a second, so that long work is not queued behind long work while another worker is free.
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 
 namespace scheduler::domain {
 
 inline constexpr int kPrefetchMax = 4096;
 
-// Little's law: the runs that the worker ends during one round trip to the dispatcher (two commits and two hops; a
-// tenth of a second leaves room for batches). A worker of long tasks holds nothing it cannot start, one of no-ops
-// thousands.
-[[nodiscard]] constexpr int prefetch(double ended_per_second) {
-  constexpr double kRoundTripSeconds = 0.1;
-  return static_cast<int>(std::clamp(ended_per_second * kRoundTripSeconds, 0.0, double(kPrefetchMax)));
+// What the worker saw since the last decision.
+struct PrefetchWindow {
+  double ended_per_second = 0;
+  bool ran_dry = false;  // a slot was free and nothing was ready, though work had come
+};
+
+[[nodiscard]] constexpr int next_prefetch(int current, const PrefetchWindow& seen) {
+  constexpr int kFirst = 16;
+  constexpr double kHoldSeconds = 1.0;
+  const int wanted = seen.ran_dry ? std::max(kFirst, current * 4) : current;
+  const double useful = std::min(seen.ended_per_second * kHoldSeconds, double{kPrefetchMax});
+  return std::clamp(wanted, 0, static_cast<int>(useful));
 }
 
 }  // namespace scheduler::domain

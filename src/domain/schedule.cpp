@@ -97,7 +97,7 @@ SchedulerResult<Schedule> every(const ScheduleSpec& spec, Piece rest, Schedule::
     return schedule_fault(begin,
                           fmt::format("the interval is too long; the longest is {} days", kIntervalMax / days{1}));
   rule.when = EveryRule{interval, floor<Seconds>(spec.anchor)};
-  return Schedule(std::make_shared<const Schedule::Rule>(std::move(rule)));
+  return Schedule(std::make_shared<const Schedule::Rule>(rule));
 }
 
 // --- @at ---
@@ -113,7 +113,7 @@ SchedulerResult<Schedule> at(Piece rest, Schedule::Rule rule) {
   if (whole < kSlotsBegin || whole >= kSlotsEnd)
     return schedule_fault(rest.position, fmt::format("use a year from {} to {}", kYearMin, kYearMax));
   rule.when = AtRule{whole};
-  return Schedule(std::make_shared<const Schedule::Rule>(std::move(rule)));
+  return Schedule(std::make_shared<const Schedule::Rule>(rule));
 }
 
 // --- @daily and its like ---
@@ -131,15 +131,15 @@ constexpr std::string_view kAtWords[] = {"@hourly", "@daily",    "@midnight", "@
 
 SchedulerResult<Schedule> cron(std::string_view text, std::uint64_t hash_seed, Schedule::Rule rule) {
   TRY(rule.when, parse_cron(text, hash_seed));
-  return Schedule(std::make_shared<const Schedule::Rule>(std::move(rule)));
+  return Schedule(std::make_shared<const Schedule::Rule>(rule));
 }
 
 SchedulerResult<Schedule> at_word(const ScheduleSpec& spec, Piece rest, Schedule::Rule rule) {
   const auto word = rest.take_while([](char c) { return !is_blank(c); });
   rest.skip_blanks();
   const auto known = lowercase(word.text);
-  if (known == "@every") return every(spec, rest, std::move(rule));
-  if (known == "@at") return at(rest, std::move(rule));
+  if (known == "@every") return every(spec, rest, rule);
+  if (known == "@at") return at(rest, rule);
   const auto nickname = std::ranges::find(kNicknames, std::string_view(known), &Nickname::word);
   if (nickname == std::end(kNicknames)) {
     const auto hint = suggestion(known, kAtWords);
@@ -151,7 +151,7 @@ SchedulerResult<Schedule> at_word(const ScheduleSpec& spec, Piece rest, Schedule
     return schedule_fault(rest.position, fmt::format("nothing belongs behind {}; for another time write a cron line, "
                                                      "as in '30 6 * * *'",
                                                      known));
-  return cron(nickname->cron, spec.hash_seed, std::move(rule));
+  return cron(nickname->cron, spec.hash_seed, rule);
 }
 
 // "daily" or "every 5m" would only be told that fields are missing; they miss no more than the '@'.
@@ -186,9 +186,9 @@ SchedulerResult<Schedule> parse_schedule(const ScheduleSpec& spec) {
   Schedule::Rule rule{.zone = spec.zone, .dst_gap = spec.dst_gap, .dst_overlap = spec.dst_overlap, .when = {}};
   Piece rest{spec.text};
   rest.skip_blanks();
-  if (!rest.empty() && rest.text.front() == '@') return at_word(spec, rest, std::move(rule));
+  if (!rest.empty() && rest.text.front() == '@') return at_word(spec, rest, rule);
   CHECK(check_at_sign(rest));
-  return cron(spec.text, spec.hash_seed, std::move(rule));
+  return cron(spec.text, spec.hash_seed, rule);
 }
 
 std::uint64_t schedule_hash_seed(std::string_view task_name) {

@@ -3,6 +3,7 @@
 // Always true:
 //   - one pure function family answers every question about slots: engine, preview, command line, lint, tests;
 //   - a slot is an instant with whole seconds, UTC, before any jitter; slots strictly increase;
+//   - slots lie in the years 1970–2199, whatever the text asks for;
 //   - equal inputs give equal answers: no clock, no host zone, no randomness.
 //
 // Text: cron with 5 fields, 6 (seconds first) or 7 (with year), @every <duration>, @hourly @daily @midnight @weekly
@@ -22,7 +23,8 @@
 
 namespace scheduler::domain {
 
-// A fixed-time schedule whose local time falls into the hour that a zone skips or repeats.
+// A fixed-time schedule whose local time falls into the hour that a zone skips or repeats. Interval-like schedules (all
+// 24 hours, or several fires an hour) follow elapsed time instead; schedule_slots.cpp has the exact rules.
 enum class DstGap { next, shift, skip };  // first valid instant after the gap | as far after it as before | not at all
 enum class DstOverlap { first, last, both };  // which pass of the repeated hour
 

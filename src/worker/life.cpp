@@ -13,8 +13,10 @@ using namespace application;
 using namespace std::chrono_literals;
 
 constexpr Micros kReceiveWait = 1s;
-constexpr Micros kRateWindow = 100ms;
+constexpr Micros kSecondBeat = 200ms;
+constexpr Micros kRateWindow = 50ms;
 constexpr Micros kLogPause = 50ms;             // chunks of this long travel together
+constexpr Micros kPartialLineMax = 500ms;
 constexpr std::size_t kLogBytesMax = 1 << 20;  // per message
 constexpr Micros kRetryPauseMin = 100ms;
 constexpr Micros kRetryPauseMax = 5s;
@@ -60,16 +62,19 @@ std::optional<domain::Outcome> after_stop(StopReason why, const TaskExecution& w
 // The sink of one attempt: its buffer, and a note that there is something to send.
 struct Life::Output final : OutputSink {
   Output(const TaskExecution& work, const Clock& clock, WakeSignal& wake)
-      : buffer(work.run, work.attempt, clock), wake_(wake) {}
+      : buffer(work.run, work.attempt, clock), clock_(clock), wake_(wake) {}
   void write(Stream stream, std::string_view bytes) override {
     buffer.write(stream, bytes);
-    if (!dirty) wake_.notify();
+    written_at = clock_.elapsed();
     dirty = true;
+    wake_.notify();
   }
   OutputBuffer buffer;
   bool dirty = false;
+  Micros written_at{0};  // the last time
 
  private:
+  const Clock& clock_;
   WakeSignal& wake_;
 };
 
@@ -86,9 +91,7 @@ Life::Life(asio::io_context& io, Ports& ports, const Settings& settings, Incarna
       beat_(ports.timer.wake_signal()),
       deadline_(ports.timer.wake_signal()),
       over_(ports.timer.wake_signal()),
-      window_began_(ports.clock.elapsed()),
-      capacity_(settings.slots),
-      announced_capacity_(settings.slots) {}
+      window_began_(ports.clock.elapsed()) {}
 
 Life::~Life() = default;
 
@@ -119,6 +122,8 @@ void Life::drain() {
   beat_->notify();
   end_of_life(End::left);
 }
+
+void Life::hurry() { held_.stop_all(StopReason::shutdown); }
 
 void Life::end_of_life(End how) {
   if (!end_ || how != End::left) end_ = how;
@@ -207,7 +212,10 @@ asio::awaitable<void> Life::start_attempts() {
   while (!closing_) {
     while (held_.running() < static_cast<std::size_t>(settings_.slots)) {
       auto run = held_.begin_next(ports_.clock.elapsed());
-      if (!run) break;
+      if (!run) {
+        ran_dry_ = true;
+        break;
+      }
       attempts_.spawn("attempt", attempt(std::move(run)));
     }
     co_await start_->wait(1h);
@@ -232,8 +240,7 @@ asio::awaitable<void> Life::attempt(std::shared_ptr<HeldRun> run) {
   }
 
   deadlines_.erase(deadline);
-  output->buffer.close();
-  auto chunks = output->buffer.take(true);
+  auto chunks = output->buffer.close();
   late_chunks_.insert(late_chunks_.end(), std::make_move_iterator(chunks.begin()),
                       std::make_move_iterator(chunks.end()));
   if (!late_chunks_.empty()) log_->notify();
@@ -308,15 +315,25 @@ asio::awaitable<void> Life::send_reports() {
   }
 }
 
+// What is ready to go; of a line that has begun, only when it has been waiting for its end long enough.
+std::vector<LogChunk> Life::take_chunks() {
+  auto chunks = std::exchange(late_chunks_, {});
+  partial_lines_ = false;
+  for (auto& [key, output] : outputs_) {
+    if (!output->dirty) continue;
+    const bool waited = ports_.clock.elapsed() - output->written_at >= kPartialLineMax;
+    auto more = output->buffer.take(waited);
+    chunks.insert(chunks.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
+    output->dirty = output->buffer.has_partial_line();
+    partial_lines_ = partial_lines_ || output->dirty;
+  }
+  return chunks;
+}
+
 asio::awaitable<void> Life::send_logs() {
   while (!closing_ || !late_chunks_.empty()) {
-    if (late_chunks_.empty()) co_await log_->wait(1h);
-    auto chunks = std::exchange(late_chunks_, {});
-    for (auto& [key, output] : outputs_) {
-      if (!std::exchange(output->dirty, false)) continue;
-      auto more = output->buffer.take(true);
-      chunks.insert(chunks.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
-    }
+    if (late_chunks_.empty()) co_await log_->wait(partial_lines_ ? kPartialLineMax : Micros{1h});
+    auto chunks = take_chunks();
     while (!chunks.empty()) {
       std::size_t n = 0;
       for (std::size_t bytes = 0; n < chunks.size() && (n == 0 || bytes < kLogBytesMax); ++n)
@@ -334,11 +351,11 @@ void Life::measure_rate() {
   const auto elapsed = ports_.clock.elapsed() - window_began_;
   if (elapsed < kRateWindow) return;
   const double per_second = static_cast<double>(window_ended_) * 1e6 / static_cast<double>(elapsed.count());
-  capacity_ = settings_.slots + domain::prefetch(per_second);
+  prefetch_ = domain::next_prefetch(prefetch_, {per_second, std::exchange(ran_dry_, false)});
   window_ended_ = 0;
   window_began_ += elapsed;
   // News worth a message of its own: a quarter more or less than what the dispatchers know.
-  if (std::abs(capacity_ - announced_capacity_) > std::max(8, announced_capacity_ / 4)) beat_->notify();
+  if (std::abs(prefetch_ - announced_prefetch_) > std::max(8, announced_prefetch_ / 4)) beat_->notify();
 }
 
 // --- heartbeats ---
@@ -353,7 +370,7 @@ WorkerHeartbeat Life::beat(bool leaving) const {
                      .task_types = ports_.executors.task_types(),
                      .labels = settings_.labels,
                      .slots = settings_.slots,
-                     .capacity = capacity_,
+                     .capacity = settings_.slots + prefetch_,
                      .busy = static_cast<int>(held_.running()),
                      .load = host.load,
                      .memory_bytes = host.memory_bytes,
@@ -362,13 +379,14 @@ WorkerHeartbeat Life::beat(bool leaving) const {
           .leaving = leaving};
 }
 
+// The second heartbeat comes early: it proves that the first was no late message of a dead process (worker_repository.hpp).
 asio::awaitable<void> Life::heartbeats() {
-  while (!closing_) {
+  for (Micros pause = kSecondBeat; !closing_; pause = settings_.heartbeat_interval) {
     measure_rate();
-    announced_capacity_ = capacity_;
+    announced_prefetch_ = prefetch_;
     const auto sent = co_await ports_.queue.publish_message(kHeartbeatQueue, Message{beat(false)});
     if (!sent) log::warning("heartbeat not sent", {{"why", sent.error().message}});
-    if (!closing_) co_await beat_->wait(settings_.heartbeat_interval);
+    if (!closing_) co_await beat_->wait(std::min(pause, settings_.heartbeat_interval));
   }
 }
 

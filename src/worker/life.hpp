@@ -32,6 +32,8 @@ struct Ports {
   Timer& timer;
   Random& random;
   std::function<HostLoad()> host_load;
+  // Called before an incarnation takes its first work: what an earlier one left running on this host is ended here.
+  std::function<asio::awaitable<void>(IncarnationId)> begin_life;
 };
 
 struct Settings {
@@ -56,6 +58,8 @@ class Life {
   asio::awaitable<End> run();
   // Hands back what has not begun, lets attempts end within drain_timeout, then stops them.
   void drain();
+  // While draining: attempts have no more time.
+  void hurry();
   [[nodiscard]] IncarnationId id() const { return id_; }
 
  private:
@@ -79,6 +83,7 @@ class Life {
   void measure_rate();
   [[nodiscard]] application::WorkerHeartbeat beat(bool leaving) const;
   [[nodiscard]] std::vector<application::StatusUpdate> take_reports();
+  [[nodiscard]] std::vector<application::LogChunk> take_chunks();
 
   Ports& ports_;
   const Settings& settings_;
@@ -94,6 +99,7 @@ class Life {
   std::vector<Pending> reports_;
   std::map<std::pair<RunId, Token>, std::shared_ptr<Output>> outputs_;
   std::vector<application::LogChunk> late_chunks_;                                // of attempts that have ended
+  bool partial_lines_ = false;  // somebody's line has begun and not ended
   std::map<std::pair<Micros, std::uint64_t>, std::weak_ptr<HeldRun>> deadlines_;  // the number makes keys unique
   std::uint64_t next_deadline_ = 0;
   std::optional<End> end_;
@@ -102,7 +108,8 @@ class Life {
   // Ended attempts since `window_began_`, for the prefetch.
   std::int64_t window_ended_ = 0;
   Micros window_began_{0};
-  int capacity_ = 1, announced_capacity_ = 1;
+  bool ran_dry_ = false;
+  int prefetch_ = 0, announced_prefetch_ = 0;
 };
 
 }  // namespace scheduler::worker

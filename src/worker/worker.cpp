@@ -9,7 +9,10 @@ Worker::Worker(asio::io_context& io, Ports ports, Settings settings)
 
 asio::awaitable<Worker::End> Worker::run() {
   while (!stopping_) {
-    life_ = std::make_unique<Life>(io_, ports_, settings_, new_incarnation());
+    const auto incarnation = new_incarnation();
+    co_await ports_.begin_life(incarnation);
+    life_ = std::make_unique<Life>(io_, ports_, settings_, incarnation);
+    if (stopping_) life_->drain();
     const auto end = co_await life_->run();
     if (end == Life::End::replaced) {
       log::error("another process registered as this worker; stopping. Give each worker its own worker.worker_id",
@@ -25,6 +28,11 @@ asio::awaitable<Worker::End> Worker::run() {
 void Worker::stop() {
   stopping_ = true;
   if (life_) life_->drain();
+}
+
+void Worker::stop_now() {
+  stop();
+  if (life_) life_->hurry();
 }
 
 // Ids stay below 2^53, so that every JSON reader keeps them; 0 means none.

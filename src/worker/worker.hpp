@@ -20,6 +20,8 @@ class Worker {
   asio::awaitable<End> run();
   // Drains and leaves; run() returns when that is done. May be called more than once, and before run().
   void stop();
+  // The same, but running attempts are stopped at once.
+  void stop_now();
 
  private:
   [[nodiscard]] IncarnationId new_incarnation();

@@ -2,27 +2,27 @@
 
 #include <gtest/gtest.h>
 
-#include <limits>
 #include <string_view>
 
 using namespace scheduler::domain;
 
-TEST(Prefetch, EndedPerSecond_GivesTheRunsOfOneRoundTrip) {
+TEST(NextPrefetch, WhatTheWorkerSaw_ChoosesHowMuchItHolds) {
   const struct {
     std::string_view name;
-    double rate;
+    int current;
+    PrefetchWindow seen;
     int expected;
   } rows[] = {
-      {"an idle worker holds nothing more", 0, 0},
-      {"nor does one of long tasks", 0.2, 0},
-      {"nine a second end within no round trip", 9.9, 0},
-      {"ten do", 10, 1},
-      {"a thousand hold a hundred", 1000, 100},
-      {"the most that counts", 40960, kPrefetchMax},
-      {"more than that", 1e9, kPrefetchMax},
-      {"a rate beyond every integer", 1e300, kPrefetchMax},
-      {"no rate at all", std::numeric_limits<double>::infinity(), kPrefetchMax},
-      {"a clock that went back", -50, 0},
+      {"an idle worker holds nothing more", 0, {0, true}, 0},
+      {"nor does one of long tasks", 0, {0.2, true}, 0},
+      {"one that ran dry begins with sixteen", 0, {1000, true}, 16},
+      {"and asks for four times as much", 16, {1000, true}, 64},
+      {"but never more than a second's work", 256, {300, true}, 300},
+      {"one that was never dry keeps what it has", 64, {1000, false}, 64},
+      {"slower work needs less", 64, {10, false}, 10},
+      {"idleness lets go of it", 64, {0, false}, 0},
+      {"the most that counts", 4096, {1e9, true}, kPrefetchMax},
+      {"a rate beyond every integer", 4096, {1e300, true}, kPrefetchMax},
   };
-  for (const auto& row : rows) EXPECT_EQ(prefetch(row.rate), row.expected) << row.name;
+  for (const auto& row : rows) EXPECT_EQ(next_prefetch(row.current, row.seen), row.expected) << row.name;
 }

@@ -1,9 +1,11 @@
 // Random cron lines against a reference that knows nothing of the engine: it holds the values in plain sets, asks every
 // second or minute of a window whether it matches, and maps each local time by TimeZone::meaning_of().
+#include "domain/cron_match.hpp"
 #include "domain/schedule_support.hpp"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 #include <random>
 #include <set>
@@ -281,6 +283,89 @@ TEST(LastSlot, AnyRandomRange_IsTheLastOfItsSlots) {
         ASSERT_EQ(last_slot(*schedule, after, all.back()), all.back());
         ASSERT_EQ(next_slot(*schedule, all.back() - Micros{1}), all.back());
       }
+    }
+  }
+}
+
+TEST(LastSlot, WalkingBack_MeetsTheSlotsOfWalkingForward) {
+  for (std::uint32_t seed = 500; seed < 540; ++seed) {
+    Dice dice(seed);
+    for (const auto& window : kWindows) {
+      const auto random = random_spec(dice, random_cron(dice, false), window.zone);
+      SCOPED_TRACE(trace(random, window.change));
+      const auto schedule = parsed_or_impossible(random);
+      if (!schedule) continue;
+      const auto begin = at(window.change) - days{dice.between(1, 1000)};
+      auto forward = slots(*schedule, begin, begin + days{8000}, 150);
+      if (forward.empty()) continue;
+      std::vector<TimePoint> back{forward.back()};
+      while (const auto slot = last_slot(*schedule, begin, back.back() - Micros{1})) back.push_back(*slot);
+      std::ranges::reverse(back);
+      ASSERT_EQ(back, forward);
+    }
+  }
+}
+
+// --- day symbols, by their definitions ---
+
+namespace {
+
+struct NaiveMonth {
+  year_month month;
+
+  [[nodiscard]] int length() const {
+    return int(unsigned(year_month_day_last{month.year(), month_day_last{month.month()}}.day()));
+  }
+  [[nodiscard]] int weekday_of(int d) const {
+    return int(std::chrono::weekday{sys_days{month / std::chrono::day{unsigned(d)}}}.c_encoding());
+  }
+  [[nodiscard]] bool is_workday(int d) const { return weekday_of(d) >= 1 && weekday_of(d) <= 5; }
+
+  // Two candidates are never equally near: a weekend has two days, so one side of it is closer.
+  [[nodiscard]] std::uint32_t near_workday(int d) const {
+    if (d > length()) return 0;
+    for (int distance = 0;; ++distance)
+      for (const int candidate : {d - distance, d + distance})
+        if (candidate >= 1 && candidate <= length() && is_workday(candidate)) return 1U << candidate;
+  }
+  [[nodiscard]] std::uint32_t last_workday() const {
+    int d = length();
+    while (!is_workday(d)) --d;
+    return 1U << d;
+  }
+  [[nodiscard]] std::uint32_t nth(int weekday, int k) const {
+    for (int d = 1; d <= length(); ++d)
+      if (weekday_of(d) == weekday && --k == 0) return 1U << d;
+    return 0;
+  }
+  [[nodiscard]] std::uint32_t last(int weekday) const {
+    int d = length();
+    while (weekday_of(d) != weekday) --d;
+    return 1U << d;
+  }
+};
+
+std::uint32_t days_in(const std::string& text, year_month month) {
+  const auto fields = parse_cron(text, 0);
+  EXPECT_TRUE(fields) << text;
+  return fields ? matching_days(*fields, month) : 0;
+}
+
+}  // namespace
+
+TEST(MatchingDays, EverySymbolInManyMonths_IsItsDefinition) {
+  for (int months = 0; months < 400; ++months) {
+    const NaiveMonth naive{year{1999} / 1 + std::chrono::months{months}};
+    const auto month = naive.month;
+    for (int n = 0; n <= 30; ++n)
+      ASSERT_EQ(days_in(fmt::format("0 0 L-{} * *", n), month), n < naive.length() ? 1U << (naive.length() - n) : 0);
+    for (int n = 1; n <= 31; ++n)
+      ASSERT_EQ(days_in(fmt::format("0 0 {}W * *", n), month), naive.near_workday(n)) << n << 'W';
+    ASSERT_EQ(days_in("0 0 LW * *", month), naive.last_workday());
+    for (int weekday = 0; weekday < 7; ++weekday) {
+      ASSERT_EQ(days_in(fmt::format("0 0 * * {}L", weekday), month), naive.last(weekday));
+      for (int k = 1; k <= 5; ++k)
+        ASSERT_EQ(days_in(fmt::format("0 0 * * {}#{}", weekday, k), month), naive.nth(weekday, k));
     }
   }
 }

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 using namespace scheduler;
 using namespace scheduler::domain;
 

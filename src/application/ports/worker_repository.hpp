@@ -15,15 +15,17 @@ struct HeartbeatReply {
   bool replaced = false;                     // … because another one registered under its id
   bool registered = false;                   // first heartbeat of the incarnation
   bool draining = false;                     // an operator wants it to take nothing new
-  std::vector<IncarnationId> declared_dead;  // older incarnations of the same id that this registration replaced
+  std::vector<IncarnationId> declared_dead;  // earlier incarnations of the same id that it replaced
 };
 
 class WorkerRepository {
  public:
   virtual ~WorkerRepository() = default;
 
-  // Registers or refreshes an incarnation; heartbeat_due becomes the store's now + timeout. A new incarnation declares
-  // the other ones of its id dead (reason "replaced by a new start"). `leaving` declares it dead itself, reason "left".
+  // Registers or refreshes an incarnation; heartbeat_due becomes the store's now + timeout. From its second heartbeat
+  // on an incarnation declares the earlier registered ones of its id dead (reason "replaced by a new start"): a first
+  // heartbeat alone may be a late message of a process that is gone. A worker that says it is draining is; `leaving`
+  // declares it dead itself, reason "left".
   virtual Async<HeartbeatReply> heartbeat(WorkerHeartbeat beat, Seconds timeout) = 0;
 
   // Declares incarnations whose heartbeat_due has passed dead; returns them.

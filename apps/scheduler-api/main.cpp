@@ -1,0 +1,3 @@
+#include "startup/startup.hpp"
+
+int main(int argc, char** argv) { return scheduler::run_program(argc, argv, "scheduler-api", scheduler::AppMode::api); }

@@ -1,0 +1,266 @@
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <thread>
+
+#include "api/http_server.hpp"
+#include "application/service_factory.hpp"
+#include "core/log.hpp"
+#include "core/task_group.hpp"
+#include "core/version.hpp"
+#include "dispatcher/dispatcher.hpp"
+#include "infrastructure/asio_timer.hpp"
+#include "infrastructure/executors/executor_parameters.hpp"
+#include "infrastructure/executors/executor_registry.hpp"
+#include "infrastructure/instance_lock.hpp"
+#include "infrastructure/message_queue_factory.hpp"
+#include "infrastructure/process_stats.hpp"
+#include "infrastructure/prometheus_metrics.hpp"
+#include "infrastructure/spdlog_sink.hpp"
+#include "infrastructure/store_factory.hpp"
+#include "infrastructure/system_clock.hpp"
+#include "infrastructure/system_random.hpp"
+#include "infrastructure/system_time_zones.hpp"
+#include "startup/startup.hpp"
+#include "worker/worker.hpp"
+
+namespace scheduler {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Millis kRequestGrace = 5s;
+constexpr Micros kLastReports = 5s;
+
+std::string host_name() {
+  char name[256] = {};
+  return ::gethostname(name, sizeof name - 1) == 0 ? name : "localhost";
+}
+
+worker::HostLoad host_load() {
+  double load = 0;
+  if (::getloadavg(&load, 1) != 1) load = 0;
+  return {.load = load, .memory_bytes = infrastructure::read_process_stats().resident_bytes};
+}
+
+bool has(AppMode mode, AppMode part) { return mode == AppMode::all || mode == part; }
+
+// One queue in one process: the parts that need each other's messages cannot be apart.
+SchedulerResult<void> check_mode(const config::AppConfig& settings, AppMode mode) {
+  const bool alone = mode == AppMode::dispatcher || mode == AppMode::worker;
+  if (alone && settings.message_queue.type == "embedded")
+    return fail(ErrorKind::Config,
+                fmt::format("a {} of its own needs a message broker, and message_queue.type is \"embedded\", which lives "
+                            "inside one process; run `scheduler`, which holds dispatcher, worker and API together",
+                            name_of(mode)));
+  return {};
+}
+
+class Application {
+ public:
+  Application(const config::AppConfig& settings, AppMode mode, std::string_view name)
+      : settings_(settings), mode_(mode), name_(name) {}
+
+  SchedulerResult<void> build();
+  int run();
+
+ private:
+  [[nodiscard]] bool with_api() const { return has(mode_, AppMode::api) && settings_.api.enabled; }
+  [[nodiscard]] bool with_dispatcher() const { return has(mode_, AppMode::dispatcher) && settings_.dispatcher.enabled; }
+  [[nodiscard]] bool with_worker() const { return has(mode_, AppMode::worker) && settings_.worker.enabled; }
+
+  SchedulerResult<void> build_api();
+  void build_dispatcher();
+  SchedulerResult<void> build_worker();
+  asio::awaitable<void> serve();
+  asio::awaitable<void> begin_life(IncarnationId incarnation);
+  asio::awaitable<void> run_worker();
+  asio::awaitable<void> leave(TaskGroup& parts);
+  asio::awaitable<void> wait_for_last_reports();
+  void on_signal();
+
+  const config::AppConfig& settings_;
+  AppMode mode_;
+  std::string_view name_;
+  asio::io_context io_{1};
+  infrastructure::SystemClock clock_;
+  infrastructure::SystemRandom random_;
+  infrastructure::AsioTimer timer_{io_};
+  infrastructure::SystemTimeZones zones_;
+  infrastructure::PrometheusMetrics metrics_{kVersion};
+  infrastructure::ExecutorParameterCheck parameters_;
+  std::unique_ptr<infrastructure::InstanceLock> lock_;
+  std::unique_ptr<application::Store> store_;
+  std::unique_ptr<application::MessageQueue> queue_;
+  infrastructure::WorkerIdentity identity_;
+  std::unique_ptr<infrastructure::ProcessRunner> processes_;
+  std::unique_ptr<infrastructure::BuiltInExecutors> executors_;
+  struct Services {
+    std::unique_ptr<application::TaskService> tasks;
+    std::unique_ptr<application::TaskControlService> control;
+    std::unique_ptr<application::RunService> runs;
+    std::unique_ptr<application::WorkerService> workers;
+    std::unique_ptr<application::SystemService> system;
+  } services_;
+  std::unique_ptr<dispatcher::Dispatcher> dispatcher_;
+  std::unique_ptr<worker::Worker> worker_;
+  std::unique_ptr<api::HttpServer> server_;
+  std::unique_ptr<WakeSignal> stop_ = timer_.wake_signal();
+  std::unique_ptr<WakeSignal> worker_gone_ = timer_.wake_signal();
+  asio::signal_set signals_{io_};
+  int signals_seen_ = 0;
+  bool worker_running_ = false;
+  int exit_code_ = 0;
+};
+
+SchedulerResult<void> Application::build() {
+  CHECK(check_mode(settings_, mode_));
+  ::umask(077);  // what we write is nobody else's business
+  std::signal(SIGPIPE, SIG_IGN);
+  if (with_dispatcher()) {
+    TRY(auto lock, infrastructure::InstanceLock::take(settings_.data_dir));
+    lock_ = std::make_unique<infrastructure::InstanceLock>(std::move(lock));
+  }
+  TRY(store_, infrastructure::StoreFactory::create(settings_.database, settings_.data_dir, clock_));
+  TRY(queue_, infrastructure::MessageQueueFactory::create(settings_.message_queue, timer_));
+  if (with_dispatcher()) build_dispatcher();
+  if (with_worker()) CHECK(build_worker());
+  if (with_api()) CHECK(build_api());
+  return {};
+}
+
+SchedulerResult<void> Application::build_api() {
+  const application::ServiceFactory factory({*store_, *queue_, zones_, parameters_, clock_, timer_});
+  services_ = {factory.create_task_service(), factory.create_task_control_service(), factory.create_run_service(),
+               factory.create_worker_service(), factory.create_system_service()};
+  server_ = std::make_unique<api::HttpServer>(
+      io_, settings_,
+      api::ApiServices{*services_.tasks, *services_.control, *services_.runs, *services_.workers, *services_.system, metrics_, clock_});
+  TRY(const auto port, server_->start());
+  log::info("listening", {{"port", port}});
+  return {};
+}
+
+void Application::build_dispatcher() {
+  dispatcher_ = std::make_unique<dispatcher::Dispatcher>(
+      dispatcher::Ports{*store_, *queue_, zones_, metrics_, clock_, timer_, random_},
+      dispatcher::Settings{.strategy = *parse_enum<domain::Strategy>(settings_.dispatcher.strategy),
+                           .worker_timeout = Seconds{settings_.dispatcher.worker_timeout_seconds}});
+}
+
+SchedulerResult<void> Application::build_worker() {
+  const auto& worker = settings_.worker;
+  const WorkerId id{worker.worker_id.empty() ? host_name() : worker.worker_id};
+  identity_.worker = id;
+  processes_ = std::make_unique<infrastructure::ProcessRunner>(
+      io_, clock_, timer_, infrastructure::ProcessRunner::Settings{.kill_grace = Seconds{worker.kill_grace_seconds}});
+  TRY(executors_, infrastructure::BuiltInExecutors::create(worker.task_types, {io_, timer_, *processes_, identity_, kVersion}));
+  worker_ = std::make_unique<worker::Worker>(
+      io_,
+      worker::Ports{*queue_, *executors_, clock_, timer_, random_, host_load,
+                    [this](IncarnationId incarnation) { return begin_life(incarnation); }},
+      worker::Settings{.id = id,
+                       .host = host_name(),
+                       .pid = ::getpid(),
+                       .version = kVersion,
+                       .labels = worker.labels,
+                       .slots = worker.slots,
+                       .heartbeat_interval = Seconds{worker.heartbeat_interval_seconds},
+                       .drain_timeout = Seconds{worker.drain_timeout_seconds}});
+  return {};
+}
+
+int Application::run() {
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) signals_.add(signal);
+  on_signal();
+  spawn(io_, "application", serve());
+  io_.run();
+  return exit_code_;
+}
+
+// First signal: drain. Second: stop attempts at once. Third: the process ends here, and the next start repairs.
+void Application::on_signal() {
+  signals_.async_wait([this](const boost::system::error_code& ec, int) {
+    if (ec) return;
+    ++signals_seen_;
+    if (signals_seen_ == 1) log::info("stopping: running attempts may end; a second signal stops them at once");
+    if (signals_seen_ == 2 && worker_) worker_->stop_now();
+    if (signals_seen_ >= 3) ::_exit(130);
+    stop_->notify();
+    on_signal();
+  });
+}
+
+asio::awaitable<void> Application::serve() {
+  TaskGroup parts(io_, timer_);
+  if (dispatcher_) parts.spawn("dispatcher", dispatcher_->run(io_));
+  if (worker_) parts.spawn("worker", run_worker());
+  log::info("ready", {{"program", name_}, {"version", kVersion}, {"mode", name_of(mode_)}, {"store", store_->describe()}});
+  while (signals_seen_ == 0 && exit_code_ == 0) co_await stop_->wait(1h);
+  co_await leave(parts);
+  log::info("stopped");
+  signals_.cancel();
+  io_.stop();
+}
+
+asio::awaitable<void> Application::begin_life(IncarnationId incarnation) {
+  identity_.incarnation = incarnation;
+  if (const int killed = co_await processes_->kill_orphans(identity_.worker, incarnation); killed > 0)
+    log::warning("ended processes that an earlier start of this worker left behind", {{"processes", killed}});
+}
+
+asio::awaitable<void> Application::run_worker() {
+  worker_running_ = true;
+  if (co_await worker_->run() == worker::Worker::End::replaced) exit_code_ = 1;
+  worker_running_ = false;
+  worker_gone_->notify();
+  stop_->notify();
+}
+
+// From the outside in: no new requests, no new work, the last reports into the store.
+asio::awaitable<void> Application::leave(TaskGroup& parts) {
+  if (server_) co_await server_->stop(kRequestGrace);
+  if (worker_) worker_->stop();
+  while (worker_running_) co_await worker_gone_->wait(1h);
+  if (dispatcher_) {
+    co_await wait_for_last_reports();
+    dispatcher_->stop();
+  }
+  co_await parts.join();
+}
+
+asio::awaitable<void> Application::wait_for_last_reports() {
+  const auto deadline = clock_.elapsed() + kLastReports;
+  while (clock_.elapsed() < deadline) {
+    std::size_t left = 0;
+    for (const auto& queue : {application::kStatusQueue, application::kLogQueue, application::kHeartbeatQueue})
+      if (const auto depth = co_await queue_->depth(queue)) left += *depth;
+    if (left == 0) co_return;
+    co_await timer_.sleep(10ms);
+  }
+  log::warning("not every report was stored; the next start takes those runs back");
+}
+
+}  // namespace
+
+int start_application(const config::AppConfig& settings, AppMode mode, std::string_view name) {
+  infrastructure::SystemClock clock;
+  const auto format = settings.log.format == "json" ? infrastructure::LogFormat::json : infrastructure::LogFormat::pretty;
+  log::set_sink(std::make_shared<infrastructure::SpdlogSink>(format, clock), *parse_enum<log::Level>(settings.log.level));
+  Application application(settings, mode, name);
+  if (const auto built = application.build(); !built) {
+    std::fprintf(stderr, "%s: cannot start: %s\n", std::string(name).c_str(), built.error().message.c_str());
+    return 1;
+  }
+  return application.run();
+}
+
+}  // namespace scheduler

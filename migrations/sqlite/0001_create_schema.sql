@@ -1,0 +1,190 @@
+-- Tasks, their runs, the workers and the ledger of fire times.
+-- Instants are integer microseconds since 1970 UTC. Words are those of the enums in src/domain; a change of the state
+-- machine (src/domain/transitions.hpp) needs a migration here.
+
+CREATE TABLE tasks (
+  id                   INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again
+  name                 TEXT NOT NULL,
+  description          TEXT NOT NULL,
+  task_type            TEXT NOT NULL,
+  schedule             TEXT,
+  timezone             TEXT NOT NULL,
+  timeout_seconds      INTEGER NOT NULL,
+  max_retries          INTEGER NOT NULL,
+  backoff_base_seconds REAL NOT NULL,
+  backoff_factor       REAL NOT NULL,
+  backoff_cap_seconds  REAL NOT NULL,
+  trigger_rule         TEXT NOT NULL CHECK (trigger_rule IN ('all_success', 'all_done', 'any_success', 'none_failed')),
+  overlap_policy       TEXT NOT NULL CHECK (overlap_policy IN ('allow', 'forbid', 'queue_one', 'replace')),
+  misfire_policy       TEXT NOT NULL CHECK (misfire_policy IN ('skip', 'latest', 'all')),
+  delivery             TEXT NOT NULL CHECK (delivery IN ('at_least_once', 'at_most_once')),
+  priority             INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 9),
+  labels               TEXT NOT NULL,  -- JSON object of texts
+  worker_labels        TEXT NOT NULL,  -- JSON object of texts
+  route                TEXT NOT NULL,  -- src/domain/route.hpp
+  shard_count          INTEGER NOT NULL CHECK (shard_count >= 1),
+  status               TEXT NOT NULL CHECK (status IN ('active', 'paused')),
+  version              INTEGER NOT NULL,
+  created_at           INTEGER NOT NULL,
+  updated_at           INTEGER NOT NULL,
+  watermark            INTEGER,
+  next_fire_at         INTEGER,
+  archived_at          INTEGER,
+  parameters           TEXT NOT NULL  -- JSON object; last, because it may be large
+) STRICT;
+CREATE UNIQUE INDEX tasks_name ON tasks (name) WHERE archived_at IS NULL;
+CREATE INDEX tasks_next_fire_at ON tasks (next_fire_at) WHERE status = 'active' AND archived_at IS NULL;
+
+CREATE TABLE task_dependencies (
+  task_id     INTEGER NOT NULL REFERENCES tasks (id),
+  upstream_id INTEGER NOT NULL REFERENCES tasks (id),
+  position    INTEGER NOT NULL,  -- in the list as it was written
+  PRIMARY KEY (task_id, upstream_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX task_dependencies_upstream ON task_dependencies (upstream_id, task_id);
+
+-- Ended upstream runs that wait for their round to be complete.
+CREATE TABLE dependency_rounds (
+  id              INTEGER PRIMARY KEY AUTOINCREMENT,  -- the order in which they ended
+  task_id         INTEGER NOT NULL REFERENCES tasks (id),
+  upstream_id     INTEGER NOT NULL REFERENCES tasks (id),
+  upstream_run_id INTEGER NOT NULL,
+  state           TEXT NOT NULL CHECK (state IN ('succeeded', 'failed', 'timed_out', 'cancelled', 'skipped'))
+) STRICT;
+CREATE INDEX dependency_rounds_oldest ON dependency_rounds (task_id, upstream_id, id);
+
+CREATE TABLE task_runs (
+  id               INTEGER PRIMARY KEY AUTOINCREMENT,
+  task_id          INTEGER NOT NULL REFERENCES tasks (id),
+  triggered_by     TEXT NOT NULL CHECK (triggered_by = 'schedule' OR triggered_by = 'manual'
+                                        OR triggered_by = 'dependency' OR triggered_by = 'retry'),
+  slot             INTEGER,
+  retry_of         INTEGER,
+  shard_index      INTEGER NOT NULL,
+  shard_total      INTEGER NOT NULL,
+  state            TEXT NOT NULL,
+  route            TEXT NOT NULL,     -- the task's, as long as the run is not dispatched
+  priority         INTEGER NOT NULL,  -- the same
+  created_at       INTEGER NOT NULL,
+  due_at           INTEGER NOT NULL,
+  attempt          INTEGER NOT NULL DEFAULT 0,
+  lost_attempts    INTEGER NOT NULL DEFAULT 0,
+  token            INTEGER NOT NULL DEFAULT 0,
+  worker           TEXT,
+  incarnation      INTEGER,
+  dispatched_at    INTEGER,
+  started_at       INTEGER,
+  ended_at         INTEGER,
+  missing_since    INTEGER,  -- its worker's inventory has not listed it since
+  cancel_requested INTEGER NOT NULL DEFAULT 0,
+  reason           TEXT NOT NULL DEFAULT 'none',
+  message          TEXT NOT NULL DEFAULT '',
+  exit_code        INTEGER,
+  http_status      INTEGER,
+  idempotency_key  TEXT,
+  parameters       TEXT,
+  -- OR, not IN: SQLite makes a temporary table for an IN of more than two values, at each and every update.
+  CHECK (ended_at IS NULL AND (state = 'waiting' OR state = 'pending' OR state = 'dispatched' OR state = 'running')
+    OR ended_at IS NOT NULL AND (state = 'succeeded' OR state = 'failed' OR state = 'timed_out' OR state = 'cancelled'
+      OR state = 'skipped'))
+) STRICT;
+-- What a dispatcher looks for holds only runs that are there to be found: its cost does not grow with history. The last
+-- column of some is constant; with it the index alone answers, without the row.
+CREATE INDEX task_runs_pending ON task_runs (route, priority, due_at, id, state) WHERE state = 'pending';
+CREATE INDEX task_runs_held ON task_runs (incarnation, state) WHERE state IN ('dispatched', 'running');
+CREATE INDEX task_runs_waiting ON task_runs (task_id, id) WHERE state = 'waiting';
+CREATE INDEX task_runs_missing ON task_runs (missing_since) WHERE missing_since IS NOT NULL;
+-- Active runs of a task. By ended_at and not by state, so that no step between insert and end touches it.
+CREATE INDEX task_runs_active ON task_runs (task_id, ended_at) WHERE ended_at IS NULL;
+CREATE INDEX task_runs_history ON task_runs (task_id, id);
+CREATE INDEX task_runs_not_succeeded ON task_runs (state, id)
+  WHERE state = 'failed' OR state = 'timed_out' OR state = 'cancelled' OR state = 'skipped';
+CREATE UNIQUE INDEX task_runs_idempotency ON task_runs (task_id, idempotency_key, shard_index)
+  WHERE idempotency_key IS NOT NULL;
+
+-- The last guard of two promises: a run that has ended stays as it is, and a token never goes back.
+CREATE TRIGGER task_runs_end_is_final BEFORE UPDATE OF state, token ON task_runs
+WHEN OLD.ended_at IS NOT NULL AND (NEW.state <> OLD.state OR NEW.token <> OLD.token)
+BEGIN
+  SELECT RAISE(ABORT, 'a run that has ended never changes');
+END;
+CREATE TRIGGER task_runs_token_grows BEFORE UPDATE OF token ON task_runs
+WHEN NEW.token < OLD.token
+BEGIN
+  SELECT RAISE(ABORT, 'the token of a run never goes back');
+END;
+
+-- Written when the attempt has ended; the current attempt is part of its run.
+CREATE TABLE task_attempts (
+  run_id        INTEGER NOT NULL REFERENCES task_runs (id) ON DELETE CASCADE,
+  number        INTEGER NOT NULL,
+  token         INTEGER NOT NULL,
+  state         TEXT NOT NULL CHECK (state = 'succeeded' OR state = 'failed' OR state = 'timed_out'
+                                     OR state = 'cancelled' OR state = 'lost'),
+  worker        TEXT NOT NULL,
+  incarnation   INTEGER NOT NULL,
+  dispatched_at INTEGER,
+  started_at    INTEGER,
+  ended_at      INTEGER NOT NULL,
+  reason        TEXT NOT NULL,
+  message       TEXT NOT NULL,
+  exit_code     INTEGER,
+  http_status   INTEGER,
+  log_lines     INTEGER NOT NULL,
+  PRIMARY KEY (run_id, number)
+) STRICT, WITHOUT ROWID;
+
+-- One row for each fire time and shard, or for a range of fire times that were skipped together.
+CREATE TABLE schedule_slots (
+  task_id     INTEGER NOT NULL REFERENCES tasks (id),
+  slot        INTEGER NOT NULL,  -- the last one of a range
+  shard       INTEGER NOT NULL,
+  first_slot  INTEGER NOT NULL,
+  disposition TEXT NOT NULL CHECK (disposition IN ('fired', 'skipped')),
+  reason      TEXT NOT NULL,
+  run_id      INTEGER,
+  decided_at  INTEGER NOT NULL,
+  PRIMARY KEY (task_id, slot, shard)
+) STRICT, WITHOUT ROWID;
+
+-- One row for each incarnation; the newest of a worker has the largest id.
+CREATE TABLE workers (
+  id            INTEGER PRIMARY KEY AUTOINCREMENT,
+  worker_id     TEXT NOT NULL,
+  incarnation   INTEGER NOT NULL UNIQUE,
+  host          TEXT NOT NULL,
+  pid           INTEGER NOT NULL,
+  version       TEXT NOT NULL,
+  task_types    TEXT NOT NULL,  -- JSON array of texts
+  labels        TEXT NOT NULL,  -- JSON object of texts
+  slots         INTEGER NOT NULL,
+  capacity      INTEGER NOT NULL,
+  busy          INTEGER NOT NULL,
+  load          REAL NOT NULL,
+  memory_bytes  INTEGER NOT NULL,
+  state         TEXT NOT NULL CHECK (state IN ('alive', 'draining', 'dead')),
+  state_reason  TEXT NOT NULL,
+  registered_at INTEGER NOT NULL,
+  heartbeat_at  INTEGER NOT NULL,
+  heartbeat_due INTEGER NOT NULL
+) STRICT;
+CREATE INDEX workers_by_name ON workers (worker_id, id);
+CREATE INDEX workers_living ON workers (heartbeat_due) WHERE state IN ('alive', 'draining');
+
+-- Output of attempts. No foreign key: a chunk may come late, and one stray chunk must not sink its batch.
+CREATE TABLE run_logs (
+  run_id     INTEGER NOT NULL,
+  attempt    INTEGER NOT NULL,
+  first_line INTEGER NOT NULL,
+  lines      INTEGER NOT NULL,
+  stream     TEXT NOT NULL CHECK (stream IN ('stdout', 'stderr')),
+  at         INTEGER NOT NULL,
+  text       TEXT NOT NULL,
+  PRIMARY KEY (run_id, attempt, first_line)
+) STRICT;
+
+-- Written by health checks: only a write tells that the store can be written.
+CREATE TABLE write_checks (
+  id         INTEGER PRIMARY KEY CHECK (id = 1),
+  checked_at INTEGER NOT NULL
+) STRICT;

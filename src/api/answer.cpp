@@ -1,0 +1,92 @@
+#include "api/answer.hpp"
+
+#include "api/request_guard.hpp"
+#include "api/router.hpp"
+#include "core/log.hpp"
+
+#include <fmt/format.h>
+
+namespace scheduler::api {
+namespace {
+
+constexpr std::string_view kNoRoute = "none";
+
+Reply with_allow(Reply reply, std::string allow) {
+  reply.headers.emplace_back("Allow", std::move(allow));
+  return reply;
+}
+
+Reply error_reply(const Context& context, const Request& request, const SchedulerError& error) {
+  const auto status = status_of(error.kind);
+  if (status >= 500)
+    log::warning("request failed", {{"request_id", request.id},
+                                    {"path", request.path.substr(0, 200)},
+                                    {"code", code_of(error.kind)},
+                                    {"error", error.message}});
+  return problem_reply(problem_of(error), request, context.services.clock.now());
+}
+
+// `label` becomes the route's template.
+asio::awaitable<Reply> route(const Context& context, Request& request, std::string_view& label) {
+  const auto problem = [&](const Problem& it) { return problem_reply(it, request, context.services.clock.now()); };
+  if (const auto refused = check_origin(request)) co_return problem(*refused);
+  if (request.method == "OPTIONS" && request.path == "*")
+    co_return with_allow({.status = 204}, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+
+  auto match = api_router().match(request.method, request.path);
+  if (!match) co_return error_reply(context, request, match.error());
+  if (match->allow.empty())
+    co_return problem({404, code_of(ErrorKind::NotFound), api_router().explain_missing(request.path)});
+  if (request.method == "OPTIONS") co_return with_allow({.status = 204}, std::move(match->allow));
+  if (match->route == nullptr)
+    co_return with_allow(problem({405, code_of(ErrorKind::MethodNotAllowed),
+                                  fmt::format("this path understands {} only", match->allow)}),
+                         match->allow);
+
+  label = match->route->path;
+  request.parameters = std::move(match->parameters);
+  if (const auto refused = check_body(request, match->route->body)) co_return problem(*refused);
+  auto reply = co_await match->route->handler(context, request);
+  if (!reply) co_return error_reply(context, request, reply.error());
+  co_return *std::move(reply);
+}
+
+void count(const Context& context, std::string_view method, std::string_view label, int status, Micros began) {
+  constexpr auto kMethods = std::to_array<std::string_view>({"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"});
+  const bool known = std::ranges::find(kMethods, method) != kMethods.end();
+  context.services.metrics.observe_request(known ? method : "OTHER", label, status,
+                                           context.services.clock.elapsed() - began);
+}
+
+}  // namespace
+
+Reply success(const Context& context, std::string_view data, int status) {
+  Reply reply{.status = status};
+  reply.body.reserve(data.size() + 80);
+  reply.body.append(R"({"success":true,"data":)")
+      .append(data)
+      .append(R"(,"timestamp":")")
+      .append(format_rfc3339(context.services.clock.now()))
+      .append("\"}");
+  return reply;
+}
+
+asio::awaitable<Reply> answer(const Context& context, Request& request) {
+  const auto began = context.services.clock.elapsed();
+  std::string_view label = kNoRoute;
+  auto reply = co_await route(context, request, label);
+  count(context, request.method, label, reply.status, began);
+  if (log::enabled(log::Level::debug))
+    log::debug("request", {{"request_id", request.id},
+                           {"method", request.method},
+                           {"path", request.path.substr(0, 200)},
+                           {"status", reply.status}});
+  co_return reply;
+}
+
+Reply refuse(const Context& context, const Request& request, const Problem& problem) {
+  count(context, request.method, kNoRoute, problem.status, context.services.clock.elapsed());
+  return problem_reply(problem, request, context.services.clock.now());
+}
+
+}  // namespace scheduler::api

@@ -1,0 +1,18 @@
+// api/bodies.hpp — the request bodies other than tasks. Each is read strictly: Validation with every fault.
+#pragma once
+
+#include "application/task_control_service.hpp"
+#include "application/task_service.hpp"
+
+#include <string_view>
+
+namespace scheduler::api {
+
+// {"parameters": {…}}; an empty body asks for nothing special.
+[[nodiscard]] SchedulerResult<application::TriggerRequest> read_trigger(std::string_view body);
+// {"schedule": …, "timezone": …, "from": …, "count": …, "task_name": …}
+[[nodiscard]] SchedulerResult<application::PreviewRequest> read_preview(std::string_view body);
+// Nothing, or {}.
+[[nodiscard]] SchedulerResult<void> read_nothing(std::string_view body);
+
+}  // namespace scheduler::api

@@ -1,0 +1,33 @@
+// api/handler.hpp — what the handlers share: plain checks inside coroutines, ids from paths, preconditions.
+#pragma once
+
+#include "api/router.hpp"
+
+#include <optional>
+#include <string_view>
+
+// In a coroutine, for calls that are not awaited: the value, or co_return the error.
+#define CO_LET(decl, ...) SCHEDULER_TRY(co_return, SCHEDULER_CAT(let_, __COUNTER__), decl, __VA_ARGS__)
+#define CO_REQUIRE(...)                                       \
+  do {                                                        \
+    auto require_ = (__VA_ARGS__);                            \
+    if (!require_) [[unlikely]]                               \
+      co_return std::unexpected(std::move(require_).error()); \
+  } while (0)
+
+namespace scheduler::api {
+
+// The {id} of the route. Validation unless it is a whole number from 1 to 2^53 - 1.
+[[nodiscard]] SchedulerResult<TaskId> task_id(const Request& request);
+[[nodiscard]] SchedulerResult<RunId> run_id(const Request& request);
+[[nodiscard]] SchedulerResult<WorkerId> worker_id(const Request& request);  // 1 to 255 bytes
+
+// The version that If-Match names; nothing: no such header, or '*'. Validation for anything but one ETag of ours.
+[[nodiscard]] SchedulerResult<std::optional<std::int64_t>> if_match_version(const Request& request);
+// True where If-None-Match lists `etag`: the client has what we would send.
+[[nodiscard]] bool client_has(const Request& request, std::string_view etag);
+
+// For routes that read no query.
+[[nodiscard]] SchedulerResult<void> no_query(const Request& request);
+
+}  // namespace scheduler::api

@@ -1,0 +1,92 @@
+#include "api/run_json.hpp"
+
+namespace scheduler::api {
+namespace {
+
+std::optional<std::int64_t> duration_ms(std::optional<TimePoint> from, std::optional<TimePoint> to) {
+  if (!from || !to) return std::nullopt;
+  return std::chrono::duration_cast<Millis>(*to - *from).count();
+}
+
+void write_reason(JsonWriter& json, domain::Reason reason, const std::string& message) {
+  json.key("reason");
+  if (reason == domain::Reason::none)
+    json.null();
+  else
+    json.value(name_of(reason));
+  json.member("message", message);
+}
+
+}  // namespace
+
+void write_run(JsonWriter& json, const domain::TaskRun& run) {
+  json.begin_object()
+      .member("id", run.id)
+      .member("task_id", run.task)
+      .member("task_name", run.task_name)
+      .member("trigger", name_of(run.trigger))
+      .member("slot", run.slot)
+      .member("retry_of", run.retry_of);
+  json.key("parameters").raw(run.parameters ? std::string_view(*run.parameters) : "null");
+  json.member("shard_index", run.shard_index)
+      .member("shard_total", run.shard_total)
+      .member("state", name_of(run.state))
+      .member("priority", run.priority)
+      .member("created_at", run.created_at)
+      .member("due_at", run.due_at)
+      .member("attempt", run.attempt)
+      .member("lost_attempts", run.lost_attempts)
+      .member("token", run.token)
+      .member("worker", run.worker)
+      .member("incarnation", run.incarnation)
+      .member("dispatched_at", run.dispatched_at)
+      .member("started_at", run.started_at)
+      .member("ended_at", run.ended_at)
+      .member("duration_ms", duration_ms(run.started_at, run.ended_at))
+      .member("cancel_requested", run.cancel_requested);
+  write_reason(json, run.reason, run.message);
+  json.member("exit_code", run.exit_code).member("http_status", run.http_status).end_object();
+}
+
+void write_attempt(JsonWriter& json, const domain::Attempt& attempt) {
+  json.begin_object()
+      .member("run_id", attempt.run)
+      .member("number", attempt.number)
+      .member("token", attempt.token)
+      .member("state", name_of(attempt.state))
+      .member("worker", attempt.worker)
+      .member("incarnation", attempt.incarnation)
+      .member("dispatched_at", attempt.dispatched_at)
+      .member("started_at", attempt.started_at)
+      .member("ended_at", attempt.ended_at)
+      .member("duration_ms", duration_ms(attempt.started_at, attempt.ended_at));
+  write_reason(json, attempt.reason, attempt.message);
+  json.member("exit_code", attempt.exit_code).member("http_status", attempt.http_status).end_object();
+}
+
+void write_new_runs(JsonWriter& json, const application::NewRuns& made) {
+  json.begin_object().key("runs").begin_array();
+  for (const auto& run : made.runs) write_run(json, run);
+  json.end_array().member("existed", made.existed).end_object();
+}
+
+void write_task_stats(JsonWriter& json, const application::TaskStats& stats) {
+  json.begin_object()
+      .member("runs", stats.runs)
+      .member("by_state", stats.by_state)
+      .member("active", stats.active)
+      .member("success_ratio", stats.success_ratio)
+      .member("duration_avg_ms", stats.duration_avg_ms)
+      .member("duration_p95_ms", stats.duration_p95_ms)
+      .member("last_success_at", stats.last_success_at)
+      .member("last_failure_at", stats.last_failure_at)
+      .end_object();
+}
+
+std::string run_json(const domain::TaskRun& run) {
+  JsonWriter json;
+  write_run(json, run);
+  return json.take();
+}
+
+}  // namespace scheduler::api

@@ -1,0 +1,15 @@
+// api/run_json.hpp — runs, attempts and statistics as JSON (docs/openapi.yaml).
+#pragma once
+
+#include "api/json_writer.hpp"
+#include "application/ports/run_repository.hpp"
+
+namespace scheduler::api {
+
+void write_run(JsonWriter& json, const domain::TaskRun& run);
+void write_attempt(JsonWriter& json, const domain::Attempt& attempt);
+void write_new_runs(JsonWriter& json, const application::NewRuns& made);
+void write_task_stats(JsonWriter& json, const application::TaskStats& stats);
+[[nodiscard]] std::string run_json(const domain::TaskRun& run);
+
+}  // namespace scheduler::api

@@ -1,0 +1,82 @@
+// Runs: their state and attempts, cancel, run again. Output is in log_routes.cpp.
+#include "api/handler.hpp"
+#include "api/paging_json.hpp"
+#include "api/run_json.hpp"
+
+#include <fmt/format.h>
+
+namespace scheduler::api {
+namespace {
+
+Async<Reply> list_runs(const Context& context, const Request& request) {
+  QueryReader query(request.query);
+  const auto asked = query.page();
+  application::RunFilter filter{.task = {},
+                                .state = query.word<domain::RunState>("state"),
+                                .trigger = query.word<domain::Trigger>("trigger"),
+                                .worker = {}};
+  if (const auto task = query.integer("task_id", 1, kIdMax)) filter.task = TaskId{*task};
+  if (auto worker = query.text("worker")) filter.worker = WorkerId{*std::move(worker)};
+  CO_REQUIRE(query.finish());
+  CO_TRY(const auto page, context.services.runs.list(std::move(filter), asked.paging));
+  co_return success(context, page_json(page, asked, write_run));
+}
+
+Async<Reply> get_run(const Context& context, const Request& request) {
+  constexpr int kWaitMaxSeconds = 60;
+  CO_LET(const auto id, run_id(request));
+  QueryReader query(request.query);
+  const auto wait = query.integer("wait", 0, kWaitMaxSeconds).value_or(0);
+  CO_REQUIRE(query.finish());
+  if (wait == 0) {
+    CO_TRY(const auto run, context.services.runs.get(id));
+    co_return success(context, run_json(run));
+  }
+  CO_TRY(const auto run, context.services.runs.wait(id, Seconds{wait}));
+  co_return success(context, run_json(run));
+}
+
+Async<Reply> list_attempts(const Context& context, const Request& request) {
+  CO_LET(const auto id, run_id(request));
+  CO_REQUIRE(no_query(request));
+  CO_TRY(const auto attempts, context.services.runs.attempts(id));
+  JsonWriter json;
+  json.begin_object().key("items").begin_array();
+  for (const auto& attempt : attempts) write_attempt(json, attempt);
+  json.end_array().end_object();
+  co_return success(context, json.take());
+}
+
+// 202 while a worker has yet to stop it.
+Async<Reply> cancel_run(const Context& context, const Request& request) {
+  CO_LET(const auto id, run_id(request));
+  CO_REQUIRE(no_query(request));
+  CO_TRY(const auto run, context.services.control.cancel_run(id));
+  co_return success(context, run_json(run), domain::is_terminal(run.state) ? 200 : 202);
+}
+
+Async<Reply> retry_run(const Context& context, const Request& request) {
+  CO_LET(const auto id, run_id(request));
+  CO_REQUIRE(no_query(request));
+  CO_TRY(const auto made, context.services.control.restart_run(id));
+  JsonWriter json;
+  write_new_runs(json, made);
+  auto reply = success(context, json.take(), 202);
+  if (!made.runs.empty()) reply.headers.emplace_back("Location", fmt::format("/api/runs/{}", made.runs[0].id.value));
+  co_return reply;
+}
+
+constexpr auto kRoutes = std::to_array<Route>({
+    {"GET", "/api/runs", list_runs, Permission::task_read},
+    {"GET", "/api/runs/{id}", get_run, Permission::task_read},
+    {"GET", "/api/task-runs/{id}", get_run, Permission::task_read},
+    {"GET", "/api/runs/{id}/attempts", list_attempts, Permission::task_read},
+    {"POST", "/api/runs/{id}/cancel", cancel_run, Permission::task_write},
+    {"POST", "/api/runs/{id}/retry", retry_run, Permission::task_write},
+});
+
+}  // namespace
+
+std::span<const Route> run_routes() { return kRoutes; }
+
+}  // namespace scheduler::api

@@ -1,0 +1,80 @@
+// Workers: what they are, and taking them out of service.
+#include "api/handler.hpp"
+#include "api/json_writer.hpp"
+
+namespace scheduler::api {
+namespace {
+
+void write_worker(JsonWriter& json, const domain::WorkerInfo& worker) {
+  json.begin_object()
+      .member("id", worker.id)
+      .member("incarnation", worker.incarnation)
+      .member("host", worker.host)
+      .member("pid", worker.pid)
+      .member("version", worker.version);
+  json.key("task_types").begin_array();
+  for (const auto& type : worker.task_types) json.value(type);
+  json.end_array()
+      .member("labels", worker.labels)
+      .member("slots", worker.slots)
+      .member("capacity", worker.capacity)
+      .member("busy", worker.busy)
+      .member("load", worker.load)
+      .member("memory_bytes", worker.memory_bytes)
+      .member("state", name_of(worker.state))
+      .member("state_reason", worker.state_reason)
+      .member("registered_at", worker.registered_at)
+      .member("heartbeat_at", worker.heartbeat_at)
+      .member("heartbeat_due", worker.heartbeat_due)
+      .end_object();
+}
+
+Reply worker_reply(const Context& context, const domain::WorkerInfo& worker) {
+  JsonWriter json;
+  write_worker(json, worker);
+  return success(context, json.take());
+}
+
+Async<Reply> list_workers(const Context& context, const Request& request) {
+  CO_REQUIRE(no_query(request));
+  CO_TRY(const auto workers, context.services.workers.list());
+  JsonWriter json;
+  json.begin_object().key("items").begin_array();
+  for (const auto& worker : workers) write_worker(json, worker);
+  json.end_array().end_object();
+  co_return success(context, json.take());
+}
+
+Async<Reply> get_worker(const Context& context, const Request& request) {
+  CO_LET(auto id, worker_id(request));
+  CO_REQUIRE(no_query(request));
+  CO_TRY(const auto worker, context.services.workers.get(std::move(id)));
+  co_return worker_reply(context, worker);
+}
+
+Async<Reply> drain_worker(const Context& context, const Request& request) {
+  CO_LET(auto id, worker_id(request));
+  CO_REQUIRE(no_query(request));
+  CO_TRY(const auto worker, context.services.workers.drain(std::move(id)));
+  co_return worker_reply(context, worker);
+}
+
+Async<Reply> undrain_worker(const Context& context, const Request& request) {
+  CO_LET(auto id, worker_id(request));
+  CO_REQUIRE(no_query(request));
+  CO_TRY(const auto worker, context.services.workers.undrain(std::move(id)));
+  co_return worker_reply(context, worker);
+}
+
+constexpr auto kRoutes = std::to_array<Route>({
+    {"GET", "/api/workers", list_workers, Permission::worker_read},
+    {"GET", "/api/workers/{id}", get_worker, Permission::worker_read},
+    {"POST", "/api/workers/{id}/drain", drain_worker, Permission::worker_write},
+    {"POST", "/api/workers/{id}/undrain", undrain_worker, Permission::worker_write},
+});
+
+}  // namespace
+
+std::span<const Route> worker_routes() { return kRoutes; }
+
+}  // namespace scheduler::api

@@ -1,0 +1,259 @@
+// database/sqlite/connection.hpp — one connection to a SQLite file, and the statements prepared on it.
+//
+//   auto row = connection.query("SELECT name FROM tasks WHERE id = ?", id);
+//   TRY(const bool found, row.step());
+//   if (found) row.read(name);
+//
+// Always true:
+//   - one thread at a time uses a connection and its statements; statements end before their connection;
+//   - each SQL text is prepared once per connection and kept, so texts are constants, or one of a few combinations of
+//     constants: values are bound, never pasted in;
+//   - a fault while preparing, binding or reading a column comes out of the next step(), so that rows are read without
+//     a check at each column.
+#pragma once
+
+#include "core/enum_names.hpp"
+#include "core/ids.hpp"
+#include "core/time.hpp"
+#include "errors/result.hpp"
+
+#include <concepts>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <unordered_map>
+#include <vector>
+
+struct sqlite3;
+struct sqlite3_stmt;
+
+namespace scheduler::database::sqlite {
+
+// An enum with a spelling (core/enum_names.hpp): text in the database.
+template <class E>
+concept Named = std::is_enum_v<E> && requires { enum_names(E{}); };
+
+// One use of a prepared statement; its destructor gives it back to the connection.
+class Statement {
+ public:
+  Statement(Statement&& other) noexcept;
+  Statement& operator=(Statement&&) = delete;
+  ~Statement();
+
+  // Values for ?1, ?2, …; the statement starts afresh. Texts are copied.
+  template <class... Values>
+  Statement& bind(const Values&... values) {
+    restart();
+    int index = 0;
+    (bind_value(++index, values), ...);
+    return *this;
+  }
+
+  // True: a row is there to be read. False: the end.
+  [[nodiscard]] SchedulerResult<bool> step();
+  // Goes on to the end. How many rows this statement changed.
+  SchedulerResult<std::int64_t> run();
+
+  // The columns of the row from number `column` (0 is the first) on; returns the number of the next one.
+  template <class... Values>
+  int read_from(int column, Values&... into) {
+    (read_value(column++, into), ...);
+    return column;
+  }
+  template <class... Values>
+  int read(Values&... into) {
+    return read_from(0, into...);
+  }
+
+  // Says that the row makes no sense; comes out of the next step, of all() and of first().
+  void reject(std::string why);
+
+  // Every row through `map(Statement&) -> T`.
+  template <class Map>
+  [[nodiscard]] auto all(Map map) -> SchedulerResult<std::vector<std::invoke_result_t<Map, Statement&>>> {
+    std::vector<std::invoke_result_t<Map, Statement&>> rows;
+    for (;;) {
+      TRY(const bool found, step());
+      if (!found) return rows;
+      rows.push_back(map(*this));
+    }
+  }
+
+  // The first row through `map`, or nothing.
+  template <class Map>
+  [[nodiscard]] auto first(Map map) -> SchedulerResult<std::optional<std::invoke_result_t<Map, Statement&>>> {
+    TRY(const bool found, step());
+    if (!found) return std::nullopt;
+    std::optional<std::invoke_result_t<Map, Statement&>> row(map(*this));
+    CHECK(fault());
+    return row;
+  }
+
+  // The first column of the first row, or nothing.
+  template <class T>
+  [[nodiscard]] SchedulerResult<std::optional<T>> value() {
+    return first([](Statement& row) {
+      T value{};
+      row.read(value);
+      return value;
+    });
+  }
+
+  // The first column of every row.
+  template <class T>
+  [[nodiscard]] SchedulerResult<std::vector<T>> values() {
+    return all([](Statement& row) {
+      T value{};
+      row.read(value);
+      return value;
+    });
+  }
+
+ private:
+  friend class Connection;
+  using Idle = std::vector<sqlite3_stmt*>;  // of one SQL text
+  Statement(sqlite3* database, sqlite3_stmt* handle, Idle* home) : database_(database), handle_(handle), home_(home) {}
+  explicit Statement(SchedulerError fault) : fault_(std::move(fault)) {}
+
+  void restart();
+  [[nodiscard]] SchedulerResult<void> fault() const;
+  void set_fault(int code);
+
+  void bind_null(int index);
+  void bind_int64(int index, std::int64_t value);
+  void bind_double(int index, double value);
+  void bind_text(int index, std::string_view text);
+  void bind_constant(int index, std::string_view text);  // not copied: lives as long as the program
+
+  void bind_value(int index, std::integral auto value) { bind_int64(index, static_cast<std::int64_t>(value)); }
+  void bind_value(int index, double value) { bind_double(index, value); }
+  void bind_value(int index, std::string_view text) { bind_text(index, text); }
+  void bind_value(int index, TimePoint at) { bind_int64(index, to_micros(at)); }
+  void bind_value(int index, Seconds duration) { bind_int64(index, duration.count()); }
+  void bind_value(int index, const WorkerId& id) { bind_text(index, id.value); }
+  template <class Tag>
+  void bind_value(int index, Id<Tag> id) {
+    bind_int64(index, id.value);
+  }
+  template <Named E>
+  void bind_value(int index, E value) {
+    bind_constant(index, name_of(value));
+  }
+  template <class T>
+  void bind_value(int index, const std::optional<T>& value) {
+    if (value)
+      bind_value(index, *value);
+    else
+      bind_null(index);
+  }
+
+  [[nodiscard]] bool is_null(int column) const;
+  [[nodiscard]] std::int64_t int64_at(int column) const;
+  [[nodiscard]] double double_at(int column) const;
+  [[nodiscard]] std::string_view text_at(int column) const;  // valid until the next step
+
+  template <std::integral T>
+  void read_value(int column, T& into) {
+    into = static_cast<T>(int64_at(column));
+  }
+  void read_value(int column, bool& into) { into = int64_at(column) != 0; }
+  void read_value(int column, double& into) { into = double_at(column); }
+  void read_value(int column, std::string& into) { into = text_at(column); }
+  void read_value(int column, TimePoint& into) { into = from_micros(int64_at(column)); }
+  void read_value(int column, Seconds& into) { into = Seconds{int64_at(column)}; }
+  void read_value(int column, WorkerId& into) { into.value = text_at(column); }
+  template <class Tag>
+  void read_value(int column, Id<Tag>& into) {
+    into.value = int64_at(column);
+  }
+  template <Named E>
+  void read_value(int column, E& into) {
+    if (const auto parsed = parse_enum<E>(text_at(column)))
+      into = *parsed;
+    else
+      reject("a row holds the unknown word '" + std::string(text_at(column)) + "': expected " + known_names<E>());
+  }
+  template <class T>
+  void read_value(int column, std::optional<T>& into) {
+    if (is_null(column))
+      into.reset();
+    else
+      read_value(column, into.emplace());
+  }
+
+  sqlite3* database_ = nullptr;
+  sqlite3_stmt* handle_ = nullptr;
+  Idle* home_ = nullptr;
+  std::optional<SchedulerError> fault_;
+};
+
+enum class Synchronous { full, normal };  // normal may lose the last commits when the power fails
+
+class Connection {
+ public:
+  enum class Access { read_write, read_only };
+
+  // Opens (read_write: or makes) the file; ":memory:" is a database of this connection alone. Error: Database, with
+  // the path and what to do.
+  [[nodiscard]] static SchedulerResult<std::unique_ptr<Connection>> open(const std::string& path, Access access,
+                                                                         Synchronous synchronous = Synchronous::full);
+  ~Connection();
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  template <class... Values>
+  [[nodiscard]] Statement query(std::string_view sql, const Values&... values) {
+    auto statement = prepared(sql);
+    statement.bind(values...);
+    return statement;
+  }
+  // Runs to the end; how many rows it changed.
+  template <class... Values>
+  SchedulerResult<std::int64_t> execute(std::string_view sql, const Values&... values) {
+    return query(sql, values...).run();
+  }
+  // Several statements without values, not kept.
+  SchedulerResult<void> execute_script(const std::string& sql);
+
+  [[nodiscard]] std::int64_t last_insert_id() const;
+  [[nodiscard]] bool in_transaction() const;
+
+ private:
+  explicit Connection(sqlite3* handle) : handle_(handle) {}
+  Statement prepared(std::string_view sql);
+
+  struct TextHash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
+  };
+
+  sqlite3* handle_;
+  std::unordered_map<std::string, Statement::Idle, TextHash, std::equal_to<>> idle_;
+};
+
+// All or nothing: what is not committed when it goes out of scope is undone.
+class Transaction {
+ public:
+  // read: one consistent snapshot from its first statement on. write: waits for other writers first.
+  enum class Kind { read, write };
+  [[nodiscard]] static SchedulerResult<Transaction> begin(Connection& connection, Kind kind);
+
+  Transaction(Transaction&& other) noexcept : connection_(std::exchange(other.connection_, nullptr)) {}
+  Transaction& operator=(Transaction&&) = delete;
+  ~Transaction();
+
+  // Durable once it has returned without an error.
+  SchedulerResult<void> commit();
+
+ private:
+  explicit Transaction(Connection& connection) : connection_(&connection) {}
+  Connection* connection_;
+};
+
+// "SQLite 3.40.1"
+[[nodiscard]] std::string engine_version();
+
+}  // namespace scheduler::database::sqlite

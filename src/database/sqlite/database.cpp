@@ -1,0 +1,224 @@
+#include "database/sqlite/database.hpp"
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/associated_executor.hpp>
+#include <boost/asio/async_result.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <fmt/format.h>
+
+#include <atomic>
+#include <cassert>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+
+namespace scheduler::database::sqlite {
+namespace {
+
+using Resume = asio::async_result<asio::use_awaitable_t<>, void()>::handler_type;
+
+// A call, and the coroutine that goes on when it is done. Its executor is kept running until then.
+struct Waiting {
+  Call* call;
+  Resume resume;
+  asio::executor_work_guard<asio::any_io_executor> work;
+};
+using Batch = std::vector<std::unique_ptr<Waiting>>;
+
+void let_go_on(std::unique_ptr<Waiting> waiting) {
+  const auto executor = waiting->work.get_executor();
+  asio::post(executor, [waiting = std::move(waiting)]() mutable {
+    auto resume = std::move(waiting->resume);
+    waiting.reset();
+    std::move(resume)();
+  });
+}
+
+// The bounded queue in front of one or more threads.
+class Lane {
+ public:
+  explicit Lane(std::size_t size_max) : size_max_(size_max) {}
+
+  // Waits for `call` to be done; refuses it when there is no room.
+  asio::awaitable<void> pass(Call& call) {
+    if (const auto refused = reserve(); !refused) {
+      call.refuse(refused.error());
+      co_return;
+    }
+    const auto executor = co_await asio::this_coro::executor;
+    co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
+        [this, &call, &executor](Resume resume) {
+          enqueue(std::make_unique<Waiting>(Waiting{&call, std::move(resume), asio::make_work_guard(executor)}));
+        },
+        asio::use_awaitable);
+  }
+
+  // Waits for at least one call, takes at most `max`; empty when the lane is closed and everything accepted was taken.
+  Batch take(std::size_t max) {
+    std::unique_lock lock(mutex_);
+    news_.wait(lock, [&] { return !queue_.empty() || (closed_ && reserved_ == 0); });
+    Batch batch;
+    while (!queue_.empty() && batch.size() < max) {
+      batch.push_back(std::move(queue_.front()));
+      queue_.pop_front();
+    }
+    return batch;
+  }
+
+  void close() {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    news_.notify_all();
+  }
+
+ private:
+  SchedulerResult<void> reserve() {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return fail(ErrorKind::Unavailable, "the database is closing");
+    if (queue_.size() + reserved_ >= size_max_)
+      return fail(ErrorKind::Unavailable,
+                  fmt::format("the database has {} jobs waiting and takes no more now; try again", size_max_));
+    ++reserved_;
+    return {};
+  }
+
+  void enqueue(std::unique_ptr<Waiting> waiting) {
+    const std::lock_guard lock(mutex_);
+    --reserved_;
+    queue_.push_back(std::move(waiting));
+    news_.notify_one();
+  }
+
+  const std::size_t size_max_;
+  std::mutex mutex_;
+  std::condition_variable news_;
+  std::deque<std::unique_ptr<Waiting>> queue_;
+  std::size_t reserved_ = 0;  // accepted, and about to be enqueued
+  bool closed_ = false;
+};
+
+// Runs one job of a group so that its failure undoes nothing but itself. Error: the whole transaction is lost.
+SchedulerResult<void> run_guarded(Connection& connection, Call& call) {
+  CHECK(connection.execute("SAVEPOINT job"));
+  if (!call.run(connection) && connection.in_transaction()) CHECK(connection.execute("ROLLBACK TO job"));
+  if (!connection.in_transaction())
+    return fail(ErrorKind::Database, "the transaction was undone because a write to the database file failed");
+  CHECK(connection.execute("RELEASE job"));
+  return {};
+}
+
+SchedulerResult<void> run_in_one_transaction(Connection& connection, std::span<Call* const> calls) {
+  TRY(auto transaction, Transaction::begin(connection, Transaction::Kind::write));
+  for (auto* call : calls) CHECK(run_guarded(connection, *call));
+  return transaction.commit();
+}
+
+// A job alone needs no savepoint: undoing it is undoing the transaction.
+void run_alone(Connection& connection, Call& call, Transaction::Kind kind) {
+  auto transaction = Transaction::begin(connection, kind);
+  if (!transaction) return call.refuse(transaction.error());
+  if (!call.run(connection)) return;
+  if (const auto committed = transaction->commit(); !committed) call.refuse(committed.error());
+}
+
+void run_group(Connection& connection, std::span<Call* const> calls) {
+  if (calls.size() == 1) return run_alone(connection, *calls[0], Transaction::Kind::write);
+  if (const auto done = run_in_one_transaction(connection, calls); !done)
+    for (auto* call : calls) call->refuse(done.error());
+}
+
+}  // namespace
+
+struct Database::Impl {
+  explicit Impl(Options given) : options(std::move(given)), writes(options.queue_max), reads(options.queue_max) {}
+  ~Impl() {
+    writes.close();
+    reads.close();
+    for (auto& thread : threads) thread.join();
+  }
+
+  SchedulerResult<void> start() {
+    TRY(write_connection, Connection::open(options.path, Connection::Access::read_write, options.synchronous));
+    if (options.prepare) CHECK(options.prepare(*write_connection));
+    if (options.mode == Mode::inline_) return {};
+    for (std::size_t i = 0; i < options.readers; ++i) {
+      TRY(auto connection, Connection::open(options.path, Connection::Access::read_only));
+      read_connections.push_back(std::move(connection));
+    }
+    threads.emplace_back([this] { write_all(); });
+    for (auto& connection : read_connections)
+      threads.emplace_back([this, reader = connection.get()] { read_all(*reader); });
+    return {};
+  }
+
+  void write_all() {
+    std::vector<Call*> calls;
+    for (auto batch = writes.take(options.group_max); !batch.empty(); batch = writes.take(options.group_max)) {
+      calls.clear();
+      for (const auto& waiting : batch) calls.push_back(waiting->call);
+      run_group(*write_connection, calls);
+      commits.fetch_add(1, std::memory_order_relaxed);
+      for (auto& waiting : batch) let_go_on(std::move(waiting));
+    }
+  }
+
+  void read_all(Connection& connection) {
+    for (auto batch = reads.take(1); !batch.empty(); batch = reads.take(1)) {
+      run_alone(connection, *batch.front()->call, Transaction::Kind::read);
+      let_go_on(std::move(batch.front()));
+    }
+  }
+
+  void write_inline(Call& call) {
+    run_alone(*write_connection, call, Transaction::Kind::write);
+    commits.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  void read_inline(Call& call) {
+    if (const auto set = write_connection->execute("PRAGMA query_only = ON"); !set) return call.refuse(set.error());
+    run_alone(*write_connection, call, Transaction::Kind::read);
+    if (const auto set = write_connection->execute("PRAGMA query_only = OFF"); !set) call.refuse(set.error());
+  }
+
+  const Options options;
+  std::unique_ptr<Connection> write_connection;
+  std::vector<std::unique_ptr<Connection>> read_connections;
+  Lane writes, reads;
+  std::atomic<std::uint64_t> commits = 0;
+  std::vector<std::thread> threads;
+};
+
+SchedulerResult<std::unique_ptr<Database>> Database::open(Options options) {
+  assert(options.readers >= 1 && options.queue_max >= 1 && options.group_max >= 1);
+  if (options.mode == Mode::threaded && options.path == ":memory:")
+    return fail(ErrorKind::Config, "a database in memory cannot be shared between threads; name a file");
+  auto impl = std::make_unique<Impl>(std::move(options));
+  CHECK(impl->start());
+  return std::unique_ptr<Database>(new Database(std::move(impl)));
+}
+
+Database::Database(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Database::~Database() = default;
+
+const std::string& Database::path() const { return impl_->options.path; }
+std::uint64_t Database::commits() const { return impl_->commits.load(std::memory_order_relaxed); }
+
+asio::awaitable<void> Database::pass_to_writer(Call& call) {
+  if (impl_->options.mode == Mode::threaded)
+    co_await impl_->writes.pass(call);
+  else
+    impl_->write_inline(call);
+}
+
+asio::awaitable<void> Database::pass_to_reader(Call& call) {
+  if (impl_->options.mode == Mode::threaded)
+    co_await impl_->reads.pass(call);
+  else
+    impl_->read_inline(call);
+}
+
+}  // namespace scheduler::database::sqlite

@@ -1,0 +1,23 @@
+// infrastructure/executors/shell_executor.hpp — task type "shell" (parameters: ShellParameters).
+#pragma once
+
+#include "application/ports/task_executor.hpp"
+#include "infrastructure/executors/process.hpp"
+#include "infrastructure/executors/task_environment.hpp"
+
+namespace scheduler::infrastructure {
+
+class ShellExecutor final : public application::TaskExecutor {
+ public:
+  // Both outlive the executor.
+  ShellExecutor(ProcessRunner& runner, const WorkerIdentity& identity);
+  asio::awaitable<domain::Outcome> execute(const application::TaskExecution& execution, application::OutputSink& sink,
+                                           StopSignal& stop) override;
+
+ private:
+  ProcessRunner& runner_;
+  const WorkerIdentity& identity_;
+  const EnvironmentOverrides inherited_;
+};
+
+}  // namespace scheduler::infrastructure

@@ -1,0 +1,16 @@
+#include "infrastructure/sqlite/guards.hpp"
+
+namespace scheduler::infrastructure {
+
+std::string may_leave(domain::Event event, Side side) {
+  std::string states;
+  int count = 0;
+  for (const auto& it : domain::kTransitions) {
+    if (it.event != event || side_of(it) != side) continue;
+    states.append(count++ == 0 ? "'" : ", '").append(name_of(it.from)).append("'");
+  }
+  // One state alone is compared with '=': only then does a partial index on that state match.
+  return count == 1 ? "state = " + states : "state IN (" + states + ")";
+}
+
+}  // namespace scheduler::infrastructure

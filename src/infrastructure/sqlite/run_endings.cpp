@@ -1,0 +1,146 @@
+#include "infrastructure/sqlite/run_endings.hpp"
+
+#include "domain/dependencies.hpp"
+#include "infrastructure/sqlite/guards.hpp"
+#include "infrastructure/sqlite/run_insert.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <set>
+
+namespace scheduler::infrastructure {
+
+using database::sqlite::Statement;
+
+// One ended run of each upstream, in the order of Dependant::upstreams.
+struct RunEndings::Round {
+  std::vector<RunId> runs;
+  std::vector<domain::RunState> states;
+};
+
+SchedulerResult<void> RunEndings::end_undispatched(TaskId task, domain::Event event, domain::Reason reason,
+                                                   std::string_view message) {
+  assert(event == domain::Event::skip || event == domain::Event::cancel);
+  const auto state = event == domain::Event::skip ? domain::RunState::skipped : domain::RunState::cancelled;
+  const auto sql = fmt::format(
+      "UPDATE task_runs SET state = ?1, ended_at = ?2, reason = ?3, message = ?4"
+      " WHERE task_id = ?5 AND ended_at IS NULL AND {} RETURNING id",
+      may_leave(event, Side::store));
+  TRY(const auto runs, connection_.query(sql, state, now_, reason, message, task).values<RunId>());
+  for (const auto run : runs) note(run, task, state);
+  return {};
+}
+
+SchedulerResult<void> RunEndings::settle() {
+  // A round may skip its dependant: an ended run more, behind the ones that are there.
+  for (std::size_t i = 0; i < ended_.size(); ++i) CHECK(add_to_rounds(ended_[i]));
+  std::set<TaskId> tasks;
+  for (const auto& it : ended_) tasks.insert(it.task);
+  for (const auto task : tasks) CHECK(promote_waiting(task));
+  ended_.clear();
+  return {};
+}
+
+SchedulerResult<void> RunEndings::add_to_rounds(EndedRun ended) {
+  TRY(const auto* dependants, dependants_of(ended.task));
+  for (const auto& it : *dependants) {
+    CHECK(connection_.execute(
+        "INSERT INTO dependency_rounds (task_id, upstream_id, upstream_run_id, state) VALUES (?, ?, ?, ?)", it.task,
+        ended.task, ended.run, ended.state));
+    // At most one round can be complete: none was before this row.
+    TRY(const auto round, take_complete_round(it));
+    if (round && it.status == domain::TaskStatus::active) CHECK(run_dependant(it, *round));
+  }
+  return {};
+}
+
+SchedulerResult<const std::vector<RunEndings::Dependant>*> RunEndings::dependants_of(TaskId upstream) {
+  if (const auto known = dependants_.find(upstream); known != dependants_.end()) return &known->second;
+  TRY(auto dependants,
+      connection_
+          .query("SELECT t.id, t.status, t.trigger_rule, t.route, t.priority, t.shard_count"
+                 " FROM task_dependencies d JOIN tasks t ON t.id = d.task_id"
+                 " WHERE d.upstream_id = ? AND t.archived_at IS NULL AND t.schedule IS NULL ORDER BY t.id",
+                 upstream)
+          .all([](Statement& row) {
+            Dependant it;
+            row.read(it.task, it.status, it.rule, it.route, it.priority, it.shard_count);
+            return it;
+          }));
+  for (auto& it : dependants) {
+    TRY(it.upstreams,
+        connection_.query("SELECT upstream_id FROM task_dependencies WHERE task_id = ? ORDER BY position", it.task)
+            .values<TaskId>());
+  }
+  return &dependants_.emplace(upstream, std::move(dependants)).first->second;
+}
+
+SchedulerResult<std::optional<RunEndings::Round>> RunEndings::take_complete_round(const Dependant& dependant) {
+  Round round;
+  std::vector<std::int64_t> rows;
+  for (const auto upstream : dependant.upstreams) {
+    auto oldest = connection_.query(
+        "SELECT id, upstream_run_id, state FROM dependency_rounds WHERE task_id = ? AND upstream_id = ?"
+        " ORDER BY id LIMIT 1",
+        dependant.task, upstream);
+    TRY(const bool found, oldest.step());
+    if (!found) return std::nullopt;
+    oldest.read(rows.emplace_back(), round.runs.emplace_back(), round.states.emplace_back());
+  }
+  for (const auto row : rows) CHECK(connection_.execute("DELETE FROM dependency_rounds WHERE id = ?", row));
+  return round;
+}
+
+SchedulerResult<void> RunEndings::run_dependant(const Dependant& dependant, const Round& round) {
+  NewFire fire{.task = dependant.task,
+               .route = dependant.route,
+               .priority = dependant.priority,
+               .trigger = domain::Trigger::dependency,
+               .created_at = now_,
+               .due_at = now_};
+  std::string why;
+  if (!domain::runs_after(dependant.rule, round.states)) {
+    TRY(why, why_skipped(dependant, round));
+    fire.state = domain::RunState::skipped;
+    fire.reason = domain::Reason::dependency_failed;
+    fire.message = why;
+  }
+  TRY(const auto runs, insert_runs(connection_, fire, dependant.shard_count));
+  if (fire.state == domain::RunState::skipped)
+    for (const auto run : runs) note(run, dependant.task, fire.state);
+  return {};
+}
+
+// "run 12 of upstream task 'extract' ended failed": the first one that the rule does not accept.
+SchedulerResult<std::string> RunEndings::why_skipped(const Dependant& dependant, const Round& round) {
+  const auto refused = std::ranges::find_if(
+      round.states, [&](domain::RunState state) { return !domain::runs_after(dependant.rule, {&state, 1}); });
+  const auto i = static_cast<std::size_t>(refused - round.states.begin());
+  TRY(const auto name,
+      connection_.query("SELECT name FROM tasks WHERE id = ?", dependant.upstreams[i]).value<std::string>());
+  return fmt::format("run {} of upstream task '{}' ended {}", round.runs[i].value, name.value_or("?"),
+                     name_of(round.states[i]));
+}
+
+SchedulerResult<void> RunEndings::promote_waiting(TaskId task) {
+  TRY(const auto first, connection_
+                            .query("SELECT slot FROM task_runs WHERE task_id = ? AND state = 'waiting'"
+                                   " ORDER BY id LIMIT 1",
+                                   task)
+                            .value<std::optional<TimePoint>>());
+  if (!first) return {};
+  TRY(const auto active, connection_
+                             .query("SELECT 1 FROM task_runs WHERE task_id = ? AND ended_at IS NULL"
+                                    " AND state <> 'waiting' LIMIT 1",
+                                    task)
+                             .value<int>());
+  if (active) return {};
+  static const auto kSql = fmt::format("UPDATE task_runs SET state = 'pending' WHERE task_id = ? AND slot IS ? AND {}",
+                                       may_leave(domain::Event::promote, Side::store));
+  CHECK(connection_.execute(kSql, task, *first));
+  return {};
+}
+
+}  // namespace scheduler::infrastructure

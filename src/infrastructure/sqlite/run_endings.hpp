@@ -1,0 +1,65 @@
+// infrastructure/sqlite/run_endings.hpp — what follows, in the same transaction, when runs have ended.
+//
+//   - The waiting runs of a task whose last active run has ended go on (overlap policy), all shards of a slot together.
+//   - Each ended run is one entry in the rounds of the tasks that depend on its task (domain/dependencies.hpp); a
+//     complete round makes the dependant's runs, or skips them, which ends runs again.
+// A run of a task without waiting runs and dependants costs two index probes per task, whatever the size of the batch.
+#pragma once
+
+#include "database/sqlite/connection.hpp"
+#include "domain/task.hpp"
+#include "domain/task_run.hpp"
+#include "domain/transitions.hpp"
+
+#include <unordered_map>
+#include <vector>
+
+namespace scheduler::infrastructure {
+
+class RunEndings {
+ public:
+  RunEndings(database::sqlite::Connection& connection, TimePoint now) : connection_(connection), now_(now) {}
+
+  // Its row says so already.
+  void note(RunId run, TaskId task, domain::RunState state) { ended_.push_back({run, task, state}); }
+
+  // Ends and notes the runs of `task` that no worker has, as far as the store may: `event` is skip (what waits) or
+  // cancel (what waits or is pending).
+  [[nodiscard]] SchedulerResult<void> end_undispatched(TaskId task, domain::Event event, domain::Reason reason,
+                                                       std::string_view message);
+
+  // After the last note, before the transaction is committed.
+  [[nodiscard]] SchedulerResult<void> settle();
+
+ private:
+  struct EndedRun {
+    RunId run;
+    TaskId task;
+    domain::RunState state;
+  };
+  // A task that runs after others, as far as its rounds need it.
+  struct Dependant {
+    TaskId task;
+    domain::TaskStatus status = domain::TaskStatus::active;
+    domain::TriggerRule rule = domain::TriggerRule::all_success;
+    std::string route;
+    int priority = 0;
+    int shard_count = 1;
+    std::vector<TaskId> upstreams;
+  };
+  struct Round;
+
+  SchedulerResult<void> add_to_rounds(EndedRun ended);
+  SchedulerResult<const std::vector<Dependant>*> dependants_of(TaskId upstream);
+  SchedulerResult<std::optional<Round>> take_complete_round(const Dependant& dependant);
+  SchedulerResult<void> run_dependant(const Dependant& dependant, const Round& round);
+  SchedulerResult<std::string> why_skipped(const Dependant& dependant, const Round& round);
+  SchedulerResult<void> promote_waiting(TaskId task);
+
+  database::sqlite::Connection& connection_;
+  TimePoint now_;
+  std::vector<EndedRun> ended_;
+  std::unordered_map<TaskId, std::vector<Dependant>> dependants_;  // by upstream; filled as asked for
+};
+
+}  // namespace scheduler::infrastructure

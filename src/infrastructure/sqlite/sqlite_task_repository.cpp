@@ -1,0 +1,264 @@
+#include "infrastructure/sqlite/sqlite_task_repository.hpp"
+
+#include "domain/route.hpp"
+#include "infrastructure/sqlite/guards.hpp"
+#include "infrastructure/sqlite/json_text.hpp"
+#include "infrastructure/sqlite/paging_sql.hpp"
+#include "infrastructure/sqlite/rows.hpp"
+#include "infrastructure/sqlite/run_endings.hpp"
+#include "infrastructure/sqlite/sqlite_slot_repository.hpp"
+
+#include <fmt/format.h>
+
+namespace scheduler::infrastructure {
+namespace {
+
+using application::Page;
+using application::Paging;
+using application::TaskFilter;
+using domain::Task;
+
+constexpr std::string_view kSpecColumns =
+    "name, description, task_type, schedule, timezone, parameters, timeout_seconds, max_retries, backoff_base_seconds,"
+    " backoff_factor, backoff_cap_seconds, trigger_rule, overlap_policy, misfire_policy, delivery, priority, labels,"
+    " worker_labels, route, shard_count, status, watermark, next_fire_at";
+constexpr std::string_view kSpecValues =
+    "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23";
+
+// Executes `sql`, which takes the values of kSpecColumns and then, from ?24 on, `more`.
+template <class... More>
+SchedulerResult<std::int64_t> write_spec(Connection& connection, std::string_view sql, const Task& task,
+                                         const More&... more) {
+  const auto& it = task.spec;
+  return connection.execute(sql, it.name, it.description, it.task_type, it.schedule, it.timezone, it.parameters,
+                            it.timeout, it.max_retries, it.retry_backoff.base_seconds, it.retry_backoff.factor,
+                            it.retry_backoff.cap_seconds, it.trigger_rule, it.overlap_policy, it.misfire_policy,
+                            it.delivery, it.priority, to_json_text(it.labels), to_json_text(it.worker_labels),
+                            domain::route_of(it), it.shard_count, it.status, task.watermark, task.next_fire_at,
+                            more...);
+}
+
+SchedulerResult<Task> one_task(std::vector<Task> found, std::string missing) {
+  if (found.empty()) return fail(ErrorKind::TaskNotFound, std::move(missing));
+  return std::move(found.front());
+}
+
+SchedulerResult<Task> get_task(Connection& connection, TaskId id) {
+  static const auto kSql = fmt::format("SELECT {} FROM tasks t WHERE t.id = ? AND t.archived_at IS NULL", kTaskColumns);
+  TRY(auto found, read_tasks(connection, connection.query(kSql, id)));
+  return one_task(std::move(found), fmt::format("no task has the id {}", id.value));
+}
+
+SchedulerResult<Task> find_task(Connection& connection, std::string_view name) {
+  static const auto kSql =
+      fmt::format("SELECT {} FROM tasks t WHERE t.name = ? AND t.archived_at IS NULL", kTaskColumns);
+  TRY(auto found, read_tasks(connection, connection.query(kSql, name)));
+  return one_task(std::move(found), fmt::format("no task is named '{}'", name));
+}
+
+SchedulerResult<std::string> name_of_task(Connection& connection, TaskId id) {
+  TRY(const auto name, connection.query("SELECT name FROM tasks WHERE id = ?", id).value<std::string>());
+  return name.value_or("?");
+}
+
+SchedulerResult<void> check_name_is_free(Connection& connection, const Task& task) {
+  TRY(const auto other,
+      connection
+          .query("SELECT id FROM tasks WHERE name = ? AND archived_at IS NULL AND id <> ?", task.spec.name, task.id)
+          .value<TaskId>());
+  if (!other) return {};
+  return fail(ErrorKind::DuplicateTaskName,
+              fmt::format("a task named '{}' exists already; its id is {}", task.spec.name, other->value));
+}
+
+SchedulerResult<void> check_upstreams_exist(Connection& connection, const std::vector<TaskId>& upstreams) {
+  std::vector<FieldError> errors;
+  for (std::size_t i = 0; i < upstreams.size(); ++i) {
+    TRY(const auto found,
+        connection.query("SELECT 1 FROM tasks WHERE id = ? AND archived_at IS NULL", upstreams[i]).value<int>());
+    if (!found)
+      errors.push_back({fmt::format("/dependencies/{}", i), fmt::format("no task has the id {}", upstreams[i].value)});
+  }
+  if (errors.empty()) return {};
+  return fail(ErrorKind::Validation, "the task depends on a task that does not exist", std::move(errors));
+}
+
+SchedulerResult<domain::DependencyGraph> dependency_graph(Connection& connection) {
+  domain::DependencyGraph graph;
+  auto edges = connection.query("SELECT task_id, upstream_id FROM task_dependencies ORDER BY task_id, position");
+  for (;;) {
+    TRY(const bool found, edges.step());
+    if (!found) return graph;
+    TaskId task, upstream;
+    edges.read(task, upstream);
+    graph[task].push_back(upstream);
+  }
+}
+
+// "a -> b -> a" in the message.
+SchedulerResult<void> check_no_cycle(Connection& connection, const Task& task) {
+  if (task.spec.dependencies.empty()) return {};
+  TRY(auto graph, dependency_graph(connection));
+  graph[task.id] = task.spec.dependencies;
+  const auto cycle = domain::find_cycle(graph, task.id);
+  if (!cycle) return {};
+  std::string path;
+  for (const auto id : *cycle) {
+    TRY(const auto name, id == task.id ? SchedulerResult<std::string>(task.spec.name) : name_of_task(connection, id));
+    path.append(path.empty() ? "" : " -> ").append(name);
+  }
+  return fail(ErrorKind::DependencyCycle, fmt::format("the tasks would wait for each other: {}", path));
+}
+
+SchedulerResult<void> insert_dependencies(Connection& connection, const Task& task) {
+  for (std::size_t i = 0; i < task.spec.dependencies.size(); ++i)
+    CHECK(connection.execute("INSERT INTO task_dependencies (task_id, upstream_id, position) VALUES (?, ?, ?)", task.id,
+                             task.spec.dependencies[i], i));
+  return {};
+}
+
+// Unfinished rounds go with the dependencies they were about.
+SchedulerResult<void> delete_dependencies(Connection& connection, TaskId task) {
+  CHECK(connection.execute("DELETE FROM task_dependencies WHERE task_id = ?", task));
+  CHECK(connection.execute("DELETE FROM dependency_rounds WHERE task_id = ?", task));
+  return {};
+}
+
+SchedulerResult<Task> create_task(Connection& connection, Task task, TimePoint now) {
+  task.id = {};
+  task.version = 1;
+  task.created_at = task.updated_at = now;
+  CHECK(check_name_is_free(connection, task));
+  CHECK(check_upstreams_exist(connection, task.spec.dependencies));
+  static const auto kSql = fmt::format(
+      "INSERT INTO tasks ({}, version, created_at, updated_at) VALUES ({}, ?24, ?25, ?25)", kSpecColumns, kSpecValues);
+  CHECK(write_spec(connection, kSql, task, task.version, now));
+  task.id = TaskId{connection.last_insert_id()};
+  CHECK(insert_dependencies(connection, task));  // nobody can depend on a new task: no cycle
+  return task;
+}
+
+// Runs that no worker has yet take the new route and priority.
+SchedulerResult<void> move_undispatched_runs(Connection& connection, const Task& task) {
+  static const auto kSql = fmt::format(
+      "UPDATE task_runs SET route = ?1, priority = ?2 WHERE task_id = ?3 AND ended_at IS NULL AND {}"
+      " AND (route <> ?1 OR priority <> ?2)",
+      may_leave(domain::Event::cancel, Side::store));
+  CHECK(connection.execute(kSql, domain::route_of(task.spec), task.spec.priority, task.id));
+  return {};
+}
+
+SchedulerResult<Task> update_task(Connection& connection, Task task, const std::optional<domain::SlotDecision>& skipped,
+                                  TimePoint now) {
+  TRY(const auto stored, get_task(connection, task.id));
+  if (stored.version != task.version)
+    return fail(ErrorKind::Conflict, fmt::format("task '{}' was changed meanwhile: version {} is now {}; read it again",
+                                                 stored.spec.name, task.version, stored.version));
+  CHECK(check_name_is_free(connection, task));
+  CHECK(check_upstreams_exist(connection, task.spec.dependencies));
+  CHECK(check_no_cycle(connection, task));
+  ++task.version;
+  task.created_at = stored.created_at;
+  task.updated_at = now;
+  // Slots may have fired since the task was read; that does not change its version.
+  if (task.watermark && stored.watermark) task.watermark = std::max(*task.watermark, *stored.watermark);
+  static const auto kSql = fmt::format("UPDATE tasks SET ({}) = ({}), version = ?24, updated_at = ?25 WHERE id = ?26",
+                                       kSpecColumns, kSpecValues);
+  CHECK(write_spec(connection, kSql, task, task.version, now, task.id));
+  if (task.spec.dependencies != stored.spec.dependencies) {
+    CHECK(delete_dependencies(connection, task.id));
+    CHECK(insert_dependencies(connection, task));
+  }
+  CHECK(move_undispatched_runs(connection, task));
+  if (skipped) CHECK(record_skipped(connection, task.id, *skipped, now));
+  return task;
+}
+
+SchedulerResult<void> archive_task(Connection& connection, TaskId id, TimePoint now) {
+  TRY(const auto task, get_task(connection, id));
+  TRY(const auto dependant,
+      connection.query("SELECT task_id FROM task_dependencies WHERE upstream_id = ? LIMIT 1", id).value<TaskId>());
+  if (dependant) {
+    TRY(const auto name, name_of_task(connection, *dependant));
+    return fail(ErrorKind::Conflict, fmt::format("task '{}' cannot be deleted: task '{}' depends on it; change or "
+                                                 "delete that one first",
+                                                 task.spec.name, name));
+  }
+  CHECK(delete_dependencies(connection, id));
+  CHECK(connection.execute("UPDATE tasks SET archived_at = ?1, updated_at = ?1, version = version + 1 WHERE id = ?2",
+                           now, id));
+  RunEndings endings(connection, now);
+  CHECK(endings.end_undispatched(id, domain::Event::cancel, domain::Reason::cancelled_by_user, "the task was deleted"));
+  return endings.settle();
+}
+
+// LIKE takes '%' and '_' for wildcards.
+std::string like_pattern(std::string_view part) {
+  std::string pattern = "%";
+  for (const char c : part) {
+    if (c == '%' || c == '_' || c == '\\') pattern += '\\';
+    pattern += c;
+  }
+  return pattern + "%";
+}
+
+constexpr std::string_view kTaskFilter =
+    "FROM tasks t WHERE t.archived_at IS NULL AND (?1 IS NULL OR t.status = ?1) AND (?2 IS NULL OR t.task_type = ?2)"
+    " AND (?3 IS NULL OR t.name LIKE ?3 ESCAPE '\\')"
+    " AND (?4 IS NULL OR EXISTS (SELECT 1 FROM json_each(t.labels) label WHERE label.key = ?4 AND label.value = ?5))";
+
+SchedulerResult<Page<Task>> list_tasks(Connection& connection, const TaskFilter& filter, const Paging& paging) {
+  TRY(const auto window, window_of(paging));
+  const auto pattern = filter.name_contains.transform(like_pattern);
+  const auto key = filter.label ? std::optional(filter.label->first) : std::nullopt;
+  const auto value = filter.label ? std::optional(filter.label->second) : std::nullopt;
+  static const auto kSql =
+      fmt::format("SELECT {} {} AND t.id < ?6 ORDER BY t.id DESC LIMIT ?7 OFFSET ?8", kTaskColumns, kTaskFilter);
+  TRY(auto rows, read_tasks(connection, connection.query(kSql, filter.status, filter.task_type, pattern, key, value,
+                                                         window.before, window.rows_max, window.offset)));
+  static const auto kCount = fmt::format("SELECT count(*) {}", kTaskFilter);
+  TRY(const auto total,
+      connection.query(kCount, filter.status, filter.task_type, pattern, key, value).value<std::int64_t>());
+  auto page = page_of(std::move(rows), window);
+  page.total = total;
+  return page;
+}
+
+}  // namespace
+
+Async<Task> SqliteTaskRepository::create(Task task) {
+  return database_.write(
+      [this, task = std::move(task)](Connection& connection) { return create_task(connection, task, clock_.now()); });
+}
+
+Async<Task> SqliteTaskRepository::get(TaskId id) {
+  return database_.read([id](Connection& connection) { return get_task(connection, id); });
+}
+
+Async<Task> SqliteTaskRepository::find(std::string name) {
+  return database_.read([name = std::move(name)](Connection& connection) { return find_task(connection, name); });
+}
+
+Async<Page<Task>> SqliteTaskRepository::list(TaskFilter filter, Paging paging) {
+  return database_.read(
+      [filter = std::move(filter), paging](Connection& connection) { return list_tasks(connection, filter, paging); });
+}
+
+Async<Task> SqliteTaskRepository::update(Task task, std::optional<domain::SlotDecision> skipped) {
+  return database_.write([this, task = std::move(task), skipped](Connection& connection) {
+    return update_task(connection, task, skipped, clock_.now());
+  });
+}
+
+Async<void> SqliteTaskRepository::archive(TaskId id) {
+  return database_.write([this, id](Connection& connection) { return archive_task(connection, id, clock_.now()); });
+}
+
+Async<std::vector<TaskId>> SqliteTaskRepository::dependants(TaskId id) {
+  return database_.read([id](Connection& connection) {
+    return connection.query("SELECT task_id FROM task_dependencies WHERE upstream_id = ? ORDER BY task_id", id)
+        .values<TaskId>();
+  });
+}
+
+}  // namespace scheduler::infrastructure

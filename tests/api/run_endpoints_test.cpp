@@ -1,0 +1,82 @@
+#include "api/live_server.hpp"
+
+#include <gtest/gtest.h>
+
+#include <future>
+
+using namespace scheduler;
+using namespace scheduler::api;
+
+TEST(GetRun, EndedRun_TellsHowItWent) {
+  const LiveServer server;
+  const auto run = server.get("/api/runs/1").data();
+  EXPECT_EQ(run.at("state"), "succeeded");
+  EXPECT_EQ(run.at("duration_ms"), 2000);
+  EXPECT_EQ(run.at("reason"), nullptr);
+  EXPECT_EQ(run.at("worker"), "worker-1");
+  EXPECT_EQ(server.get("/api/task-runs/1").data(), run);
+  EXPECT_EQ(server.get("/api/runs/99").code(), "RUN_NOT_FOUND");
+  EXPECT_EQ(server.get("/api/runs/x").code(), "VALIDATION_ERROR");
+}
+
+TEST(GetRun, Wait_EndsWhenTheRunEnds) {
+  LiveServer server;
+  RawClient client(server.port());
+  client.send(message("GET", "/api/runs/3?wait=60"));
+  server.change([](FakeWorld& world) { world.runs.rows[3].state = domain::RunState::failed; });
+  EXPECT_EQ(client.read_response().data().at("state"), "failed");
+}
+
+TEST(GetRun, WaitOutOfRange_IsRefused) {
+  const LiveServer server;
+  EXPECT_EQ(server.get("/api/runs/1?wait=0").status, 200);
+  for (const auto* wait : {"61", "-1", "1.5", "", "forever"})
+    EXPECT_EQ(server.get(std::string("/api/runs/1?wait=") + wait).status, 400) << wait;
+}
+
+TEST(ListRuns, EachFilter_IsPassedOn) {
+  const LiveServer server;
+  const auto count = [&](const std::string& query) {
+    return server.get("/api/runs?" + query).data().at("items").as_array().size();
+  };
+  EXPECT_EQ(count(""), 3U);
+  EXPECT_EQ(count("task_id=1"), 3U);
+  EXPECT_EQ(count("task_id=2"), 0U);
+  EXPECT_EQ(count("state=pending"), 1U);
+  EXPECT_EQ(count("trigger=schedule"), 0U);
+  EXPECT_EQ(count("worker=worker-1"), 2U);
+  EXPECT_EQ(count("limit=1&cursor=3"), 1U);
+  const auto bad = server.get("/api/runs?state=done&task_id=0&status=x");
+  EXPECT_EQ(bad.faulty_fields(), (std::vector<std::string>{"state", "task_id", "status"}));
+}
+
+TEST(Attempts, RunWithOne_ListsIt) {
+  const LiveServer server;
+  const auto items = server.get("/api/runs/1/attempts").data().at("items").as_array();
+  ASSERT_EQ(items.size(), 1U);
+  EXPECT_EQ(items[0].at("number"), 1);
+  EXPECT_EQ(items[0].at("duration_ms"), 2000);
+  EXPECT_EQ(server.get("/api/runs/2/attempts").data().at("items").as_array().size(), 0U);
+  EXPECT_EQ(server.get("/api/runs/99/attempts").status, 404);
+}
+
+TEST(CancelRun, EachState_HasItsAnswer) {
+  const LiveServer server;
+  const auto pending = server.request("POST", "/api/runs/2/cancel");
+  EXPECT_EQ(pending.status, 200);
+  EXPECT_EQ(pending.data().at("state"), "cancelled");
+  EXPECT_EQ(pending.data().at("reason"), "cancelled_by_user");
+  const auto running = server.request("POST", "/api/runs/3/cancel");
+  EXPECT_EQ(running.status, 202);
+  EXPECT_EQ(running.data().at("cancel_requested"), true);
+  EXPECT_EQ(server.request("POST", "/api/runs/1/cancel").code(), "CONFLICT");
+}
+
+TEST(RetryRun, EndedRun_StartsAgain) {
+  const LiveServer server;
+  const auto reply = server.request("POST", "/api/runs/1/retry");
+  EXPECT_EQ(reply.status, 202);
+  EXPECT_EQ(reply.headers.at("location"), "/api/runs/4");
+  EXPECT_EQ(reply.data().at("runs").at(0).at("retry_of"), 1);
+  EXPECT_EQ(server.request("POST", "/api/runs/3/retry").status, 409);
+}

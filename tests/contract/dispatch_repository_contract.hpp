@@ -1,0 +1,626 @@
+// contract/dispatch_repository_contract.hpp — what every DispatchRepository must do.
+#pragma once
+
+#include "contract/store_fixture.hpp"
+#include "domain/transitions.hpp"
+
+namespace scheduler::contract {
+
+using domain::Event;
+
+class DispatchRepositoryContract : public StoreContract {
+ protected:
+  std::vector<RunId> due_ids(const std::vector<std::string>& routes, std::size_t limit = 100) {
+    std::vector<RunId> ids;
+    for (const auto& it : ok(dispatch().due(routes, limit))) ids.push_back(it.candidate.run);
+    return ids;
+  }
+  static std::vector<RunId> ids_of(const std::vector<RunContext>& contexts) {
+    std::vector<RunId> ids;
+    for (const auto& it : contexts) ids.push_back(it.run.id);
+    return ids;
+  }
+
+  // A run in the given state, of a task of its own.
+  RunId run_in(RunState wanted) {
+    const auto name = fmt::format("task {}", ++tasks_made_);
+    if (wanted == RunState::waiting || wanted == RunState::skipped) return overlapping_run_in(name, wanted);
+    const auto id = trigger(create(name).id);
+    if (wanted == RunState::pending) return id;
+    send(id);
+    if (wanted == RunState::running) EXPECT_TRUE(start(id));
+    if (domain::is_terminal(wanted)) EXPECT_TRUE(apply(ended(id, wanted)));
+    return id;
+  }
+  RunId overlapping_run_in(const std::string& name, RunState wanted) {
+    const auto task = create_scheduled(name, OverlapPolicy::replace);
+    send(trigger(task.id));
+    fire(task.id);
+    const auto waiting = runs_of(task.id)[0].id;
+    if (wanted == RunState::skipped) fire(task.id);
+    return waiting;
+  }
+
+  // Tries `event` on the run as the one that it belongs to would; what a person cancels is tested apart.
+  bool attempt(Event event, RunId id) {
+    switch (event) {
+      case Event::dispatch:
+        return ok(dispatch().mark_dispatched({{id, run(id).token, WorkerId{"w1"}, kWorker}})).at(0);
+      case Event::start:
+        return start(id);
+      case Event::succeed:
+        return apply(ended(id, RunState::succeeded));
+      case Event::fail:
+        return apply(ended(id, RunState::failed));
+      case Event::time_out:
+        return apply(ended(id, RunState::timed_out));
+      case Event::cancel:
+        return apply(ended(id, RunState::cancelled));
+      case Event::retry:
+        return apply(retried(id, clock.now()));
+      case Event::hand_back:
+        return apply(Returned{id, run(id).token});
+      case Event::rescue:
+        return apply(lost(id, domain::RetryAt{clock.now()}));
+      case Event::give_up:
+        return apply(lost(id, domain::End{RunState::failed}));
+      case Event::promote:
+      case Event::skip:
+        return false;  // no call of the port: they follow from the ends of other runs
+    }
+    return false;
+  }
+
+ private:
+  int tasks_made_ = 0;
+};
+
+TEST_P(DispatchRepositoryContract, EveryStateAndEvent_ChangeExactlyAsTheTableSays) {
+  for (int s = 0; s < static_cast<int>(enum_names(RunState{}).size()); ++s) {
+    for (const auto event : {Event::dispatch, Event::start, Event::succeed, Event::fail, Event::time_out, Event::retry,
+                             Event::cancel, Event::hand_back, Event::rescue, Event::give_up}) {
+      const auto from = static_cast<RunState>(s);
+      const auto id = run_in(from);
+      ASSERT_EQ(state(id), from);
+      const auto token = run(id).token;
+      // A report cancels only what a worker has; before that a person does, through RunRepository.
+      const bool by_report = event != Event::cancel || from == RunState::dispatched || from == RunState::running;
+      const auto expected = by_report ? domain::after(from, event) : std::nullopt;
+      const auto label = fmt::format("{} + {}", name_of(from), name_of(event));
+      EXPECT_EQ(attempt(event, id), expected.has_value()) << label;
+      EXPECT_EQ(state(id), expected.value_or(from)) << label;
+      const bool grows =
+          event == Event::dispatch || event == Event::hand_back || event == Event::rescue || event == Event::give_up;
+      EXPECT_EQ(run(id).token, token + (expected && grows)) << label;
+    }
+  }
+}
+
+TEST_P(DispatchRepositoryContract, EveryReport_WithAnotherTokenThanTheCurrentOne_ChangesNothing) {
+  const auto id = run_in(RunState::dispatched);
+  for (const Token off : {-1, 1}) {
+    auto end = ended(id, RunState::succeeded), again = retried(id, clock.now());
+    auto gone = lost(id, domain::RetryAt{clock.now()});
+    const auto token = run(id).token + off;
+    end.token = again.token = gone.token = token;
+    EXPECT_THAT(ok(dispatch().apply({Started{id, token, clock.now()}, end, again, gone, Returned{id, token}})),
+                ElementsAre(false, false, false, false, false));
+  }
+  EXPECT_EQ(state(id), RunState::dispatched);
+  EXPECT_EQ(ok(runs().attempts(id)).size(), 1u) << "the current one";
+}
+
+TEST_P(DispatchRepositoryContract, View_EmptyStore_IsEmpty) {
+  const auto view = ok(dispatch().view());
+  EXPECT_EQ(view.now, clock.now());
+  EXPECT_THAT(view.workers, IsEmpty());
+  EXPECT_THAT(view.routes, IsEmpty());
+  EXPECT_FALSE(view.next_due);
+}
+
+TEST_P(DispatchRepositoryContract, View_Workers_AliveOnesByIdWithWhatTheyHold) {
+  hear(beat("w2", IncarnationId{2}));
+  hear(beat("w1", IncarnationId{1}));
+  hear(beat("w3", IncarnationId{3}));
+  hear(beat("w4", IncarnationId{4}));
+  ok(workers().set_draining(WorkerId{"w3"}, true));
+  auto leaving = beat("w4", IncarnationId{4});
+  leaving.leaving = true;
+  hear(leaving);
+  const auto task = create("a");
+  send(trigger(task.id), IncarnationId{2}, "w2");
+  const auto running = trigger(task.id), over = trigger(task.id);
+  send(running, IncarnationId{2}, "w2");
+  start(running);
+  send(over, IncarnationId{2}, "w2");
+  apply(ended(over, RunState::succeeded));
+  const auto view = ok(dispatch().view());
+  ASSERT_EQ(view.workers.size(), 2u);
+  EXPECT_EQ(view.workers[0].worker.id.value, "w1");
+  EXPECT_EQ(view.workers[0].in_flight, 0);
+  EXPECT_EQ(view.workers[1].worker.id.value, "w2");
+  EXPECT_EQ(view.workers[1].in_flight, 2);
+  EXPECT_THAT(view.workers[1].worker.task_types, ElementsAre("http", "shell"));
+}
+
+TEST_P(DispatchRepositoryContract, View_Routes_ThoseWithADueRunAndTheNextInstant) {
+  auto it = spec("http task");
+  it.task_type = "http";
+  const auto http = create(it);
+  const auto shell = create("shell task");
+  trigger(http.id);
+  const auto backing_off = trigger(shell.id);
+  send(backing_off);
+  apply(retried(backing_off, clock.now() + 5s));
+  auto view = ok(dispatch().view());
+  EXPECT_THAT(view.routes, ElementsAre("http"));
+  EXPECT_EQ(view.next_due, clock.now() + 5s);
+  clock.advance(5s);
+  view = ok(dispatch().view());
+  EXPECT_THAT(view.routes, UnorderedElementsAre("http", "shell"));
+  EXPECT_FALSE(view.next_due);
+}
+
+TEST_P(DispatchRepositoryContract, View_ManyPriorities_EarliestOfAllIsNext) {
+  const auto due_in = {9s, 3s, 7s};
+  int priority = 2;
+  for (const auto wait : due_in) {
+    auto it = spec(fmt::format("p{}", priority));
+    it.priority = priority++;
+    const auto id = trigger(create(it).id);
+    send(id);
+    apply(retried(id, clock.now() + wait));
+  }
+  EXPECT_EQ(ok(dispatch().view()).next_due, clock.now() + 3s);
+}
+
+TEST_P(DispatchRepositoryContract, Due_Order_PriorityThenAgeThenId) {
+  auto it = spec("normal");
+  const auto normal = create(it);
+  it = spec("urgent");
+  it.priority = 9;
+  const auto urgent = create(it);
+  it = spec("other route");
+  it.task_type = "http";
+  const auto http = create(it);
+  const auto first = trigger(normal.id);
+  clock.advance(1s);
+  const auto second = trigger(http.id), third = trigger(normal.id);
+  const auto top = trigger(urgent.id);
+  EXPECT_THAT(due_ids({"shell", "http"}), ElementsAre(top, first, second, third));
+  EXPECT_THAT(due_ids({"http", "shell", "shell", "none"}, 3), ElementsAre(top, first, second));
+  EXPECT_THAT(due_ids({"http"}), ElementsAre(second));
+  EXPECT_THAT(due_ids({}), IsEmpty());
+  EXPECT_THAT(due_ids({"shell"}, 0), IsEmpty());
+}
+
+TEST_P(DispatchRepositoryContract, Due_RunsThatAreNotDueOrNotPending_AreNotThere) {
+  run_in(RunState::waiting);
+  run_in(RunState::dispatched);
+  run_in(RunState::succeeded);
+  const auto backing_off = run_in(RunState::dispatched);
+  apply(retried(backing_off, clock.now() + 5s));
+  EXPECT_THAT(due_ids({"shell"}), IsEmpty());
+  clock.advance(5s);
+  EXPECT_THAT(due_ids({"shell"}), ElementsAre(backing_off)) << "due exactly now counts";
+}
+
+TEST_P(DispatchRepositoryContract, Due_Execution_SaysWhatItWillBeOnceDispatched) {
+  auto it = spec("a");
+  it.parameters = R"({"command":"true"})";
+  it.timeout = 42s;
+  it.schedule = "* * * * *";
+  it.shard_count = 2;
+  it.worker_labels = {{"gpu", "yes"}};
+  const auto task = ok(tasks().create({.spec = it, .watermark = clock.now(), .next_fire_at = clock.now() + 1min}));
+  fire(task.id);
+  const auto due = ok(dispatch().due({"shell|gpu=yes"}, 10));
+  ASSERT_EQ(due.size(), 2u);
+  const auto& execution = due[1].execution;
+  EXPECT_EQ(due[1].candidate.token, 0);
+  EXPECT_EQ(due[1].candidate.route, "shell|gpu=yes");
+  EXPECT_EQ(execution.run, due[1].candidate.run);
+  EXPECT_EQ(execution.task, task.id);
+  EXPECT_EQ(execution.task_name, "a");
+  EXPECT_EQ(execution.task_type, "shell");
+  EXPECT_EQ(execution.parameters, it.parameters);
+  EXPECT_EQ(execution.attempt, 1);
+  EXPECT_EQ(execution.token, 1);
+  EXPECT_EQ(execution.timeout, 42s);
+  EXPECT_EQ(execution.slot, clock.now());
+  EXPECT_EQ(execution.shard_index, 1);
+  EXPECT_EQ(execution.shard_total, 2);
+}
+
+TEST_P(DispatchRepositoryContract, Due_RunWithItsOwnParameters_BringsThose) {
+  const auto task = create("a");
+  ok(runs().insert({.task = task.id, .parameters = R"({"command":"false"})"}));
+  const auto due = ok(dispatch().due({"shell"}, 10));
+  ASSERT_EQ(due.size(), 1u);
+  EXPECT_EQ(due[0].execution.parameters, R"({"command":"false"})");
+}
+
+TEST_P(DispatchRepositoryContract, MarkDispatched_PendingRun_BelongsToTheWorker) {
+  const auto id = trigger(create("a").id);
+  send(id, IncarnationId{7}, "w7");
+  const auto it = run(id);
+  EXPECT_EQ(it.state, RunState::dispatched);
+  EXPECT_EQ(it.token, 1);
+  EXPECT_EQ(it.attempt, 1);
+  EXPECT_EQ(it.worker, WorkerId{"w7"});
+  EXPECT_EQ(it.incarnation, IncarnationId{7});
+  EXPECT_EQ(it.dispatched_at, clock.now());
+  EXPECT_FALSE(it.started_at);
+  EXPECT_FALSE(it.ended_at);
+}
+
+TEST_P(DispatchRepositoryContract, MarkDispatched_Batch_EachItemIsGuardedOnItsOwn) {
+  const auto task = create("a");
+  const auto a = trigger(task.id), b = trigger(task.id), c = trigger(task.id);
+  ok(runs().cancel(b));
+  const WorkerId w1{"w1"};
+  EXPECT_THAT(ok(dispatch().mark_dispatched({{a, 0, w1, kWorker},
+                                             {b, 0, w1, kWorker},
+                                             {RunId{404}, 0, w1, kWorker},
+                                             {c, 1, w1, kWorker},
+                                             {a, 0, w1, kWorker},
+                                             {c, 0, w1, kWorker}})),
+              ElementsAre(true, false, false, false, false, true));
+}
+
+TEST_P(DispatchRepositoryContract, MarkDispatched_TwoDispatchersOnTheSameSnapshot_ExactlyOneWinsEachRun) {
+  const auto task = create("a");
+  std::vector<Dispatching> batch, reversed;
+  for (int i = 0; i < 50; ++i) batch.push_back({trigger(task.id), 0, WorkerId{"w1"}, kWorker});
+  reversed.assign(batch.rbegin(), batch.rend());
+  std::vector<Async<std::vector<bool>>> works;
+  works.push_back(dispatch().mark_dispatched(batch));
+  works.push_back(dispatch().mark_dispatched(reversed));
+  const auto results = run_all(std::move(works));
+  for (std::size_t i = 0; i < batch.size(); ++i) EXPECT_NE(results[0]->at(i), results[1]->at(batch.size() - 1 - i));
+  for (const auto& it : batch) EXPECT_EQ(run(it.run).token, 1);
+}
+
+TEST_P(DispatchRepositoryContract, Contexts_KnownRuns_ComeWithTheirPolicies) {
+  auto it = spec("a");
+  it.max_retries = 4;
+  it.retry_backoff = {.base_seconds = 0.5, .factor = 1.5, .cap_seconds = 60};
+  it.delivery = domain::Delivery::at_most_once;
+  const auto id = trigger(create(it).id);
+  const auto contexts = ok(dispatch().contexts({id, RunId{404}}));
+  EXPECT_EQ(contexts.now, clock.now());
+  ASSERT_EQ(contexts.runs.size(), 1u);
+  const auto& found = contexts.runs.at(id);
+  EXPECT_EQ(found.run.task_name, "a");
+  EXPECT_EQ(found.run.state, RunState::pending);
+  EXPECT_EQ(found.policy.max_retries, 4);
+  EXPECT_EQ(found.policy.backoff, it.retry_backoff);
+  EXPECT_EQ(found.policy.delivery, domain::Delivery::at_most_once);
+}
+
+TEST_P(DispatchRepositoryContract, Apply_Started_KeepsWhenItBegan) {
+  const auto id = run_in(RunState::dispatched);
+  EXPECT_TRUE(apply(Started{id, run(id).token, clock.now() - 2s}));
+  EXPECT_EQ(run(id).started_at, clock.now() - 2s);
+  EXPECT_FALSE(start(id)) << "once";
+}
+
+TEST_P(DispatchRepositoryContract, Apply_EndOfARun_WritesTheAttemptAndTheRunTogether) {
+  const auto id = run_in(RunState::running);
+  const auto began = *run(id).started_at;
+  clock.advance(3s);
+  auto report = ended(id, RunState::failed);
+  report.log_lines = 12;
+  EXPECT_TRUE(apply(report));
+  EXPECT_FALSE(apply(report)) << "the same report again";
+  const auto it = run(id);
+  EXPECT_EQ(it.state, RunState::failed);
+  EXPECT_EQ(it.reason, Reason::exit_code);
+  EXPECT_EQ(it.message, "exited with code 3");
+  EXPECT_EQ(it.exit_code, 3);
+  EXPECT_FALSE(it.http_status);
+  EXPECT_EQ(it.started_at, began);
+  EXPECT_EQ(it.ended_at, clock.now());
+  EXPECT_EQ(it.token, report.token);
+  const auto attempts = ok(runs().attempts(id));
+  ASSERT_EQ(attempts.size(), 1u);
+  EXPECT_EQ(attempts[0].number, 1);
+  EXPECT_EQ(attempts[0].token, report.token);
+  EXPECT_EQ(attempts[0].state, AttemptState::failed);
+  EXPECT_EQ(attempts[0].worker.value, "w1");
+  EXPECT_EQ(attempts[0].incarnation, kWorker);
+  EXPECT_EQ(attempts[0].dispatched_at, it.dispatched_at);
+  EXPECT_EQ(attempts[0].started_at, began);
+  EXPECT_EQ(attempts[0].ended_at, clock.now());
+  EXPECT_EQ(attempts[0].reason, Reason::exit_code);
+  EXPECT_EQ(attempts[0].message, "exited with code 3");
+  EXPECT_EQ(attempts[0].exit_code, 3);
+  EXPECT_EQ(ok(runs().log_lines(id, 1)), 12);
+}
+
+TEST_P(DispatchRepositoryContract, Apply_StartTimeInTheReportOfTheEnd_IsKept) {
+  const auto id = run_in(RunState::dispatched);
+  auto report = ended(id, RunState::succeeded);
+  report.started_at = clock.now() - 1s;
+  EXPECT_TRUE(apply(report));
+  EXPECT_EQ(run(id).started_at, clock.now() - 1s);
+  EXPECT_EQ(ok(runs().attempts(id)).at(0).started_at, clock.now() - 1s);
+}
+
+TEST_P(DispatchRepositoryContract, Apply_Retry_IsPendingAtItsInstantAndTheNextAttemptIsNumbered) {
+  const auto id = run_in(RunState::running);
+  EXPECT_TRUE(apply(retried(id, clock.now() + 9s)));
+  auto it = run(id);
+  EXPECT_EQ(it.state, RunState::pending);
+  EXPECT_EQ(it.due_at, clock.now() + 9s);
+  EXPECT_EQ(it.attempt, 1);
+  EXPECT_EQ(it.lost_attempts, 0);
+  EXPECT_EQ(it.token, 1);
+  EXPECT_FALSE(it.ended_at);
+  EXPECT_EQ(it.reason, Reason::none) << "the run has not ended";
+  send(id);
+  it = run(id);
+  EXPECT_EQ(it.attempt, 2);
+  EXPECT_EQ(it.token, 2);
+  EXPECT_FALSE(it.started_at) << "of the current attempt";
+  EXPECT_TRUE(apply(ended(id, RunState::succeeded)));
+  EXPECT_EQ(ok(runs().attempts(id)).size(), 2u);
+}
+
+TEST_P(DispatchRepositoryContract, Apply_LostAttempt_CountsApartAndGrowsTheToken) {
+  const auto id = run_in(RunState::running);
+  const auto late = ended(id, RunState::succeeded);
+  EXPECT_TRUE(apply(lost(id, domain::RetryAt{clock.now()})));
+  EXPECT_EQ(run(id).lost_attempts, 1);
+  EXPECT_EQ(run(id).token, 2);
+  EXPECT_FALSE(apply(late)) << "the worker came back with an old token";
+  send(id);
+  EXPECT_TRUE(apply(lost(id, domain::End{RunState::failed})));
+  EXPECT_EQ(run(id).lost_attempts, 2);
+  EXPECT_EQ(run(id).reason, Reason::worker_lost);
+  EXPECT_EQ(run(id).token, 4);
+  EXPECT_EQ(ok(runs().attempts(id)).at(1).state, AttemptState::lost);
+}
+
+TEST_P(DispatchRepositoryContract, Apply_Revoke_GrowsTheTokenOfATimedOutRun) {
+  const auto id = run_in(RunState::running);
+  auto overdue = ended(id, RunState::timed_out);
+  overdue.revoke = true;
+  EXPECT_TRUE(apply(overdue));
+  EXPECT_EQ(run(id).state, RunState::timed_out);
+  EXPECT_EQ(run(id).token, 2);
+}
+
+TEST_P(DispatchRepositoryContract, Apply_Returned_IsAsIfItHadNotBeenDispatched) {
+  const auto id = run_in(RunState::dispatched);
+  clock.advance(2s);
+  EXPECT_TRUE(apply(Returned{id, 1}));
+  const auto it = run(id);
+  EXPECT_EQ(it.state, RunState::pending);
+  EXPECT_EQ(it.attempt, 0);
+  EXPECT_EQ(it.token, 2);
+  EXPECT_EQ(it.due_at, clock.now());
+  EXPECT_THAT(ok(runs().attempts(id)), IsEmpty());
+  EXPECT_FALSE(apply(Returned{id, 1}));
+}
+
+TEST_P(DispatchRepositoryContract, Apply_CancelMarkSetAfterTheDecisionToGoOn_EndsTheRunCancelled) {
+  const auto again = run_in(RunState::running), rescued = run_in(RunState::running),
+             returned = run_in(RunState::dispatched), done = run_in(RunState::running);
+  for (const auto id : {again, rescued, returned, done}) ok(runs().cancel(id));
+  EXPECT_THAT(ok(dispatch().apply({retried(again, clock.now()), lost(rescued, domain::RetryAt{clock.now()}),
+                                   Returned{returned, 1}, ended(done, RunState::succeeded)})),
+              ElementsAre(true, true, true, true));
+  for (const auto id : {again, rescued, returned}) {
+    EXPECT_EQ(run(id).state, RunState::cancelled);
+    EXPECT_EQ(run(id).reason, Reason::cancelled_by_user);
+    EXPECT_NE(run(id).message, "");
+  }
+  EXPECT_EQ(state(done), RunState::succeeded) << "a mark never wins over a success";
+}
+
+TEST_P(DispatchRepositoryContract, Apply_Batch_OneRefusedItemDoesNotSinkTheRest) {
+  const auto a = run_in(RunState::running), b = run_in(RunState::pending), c = run_in(RunState::dispatched);
+  EXPECT_THAT(ok(dispatch().apply({ended(a, RunState::succeeded), ended(b, RunState::succeeded),
+                                   Ended{.run = RunId{404}, .token = 1, .next = domain::End{}},
+                                   Started{c, 1, clock.now()}, ended(c, RunState::failed)})),
+              ElementsAre(true, false, false, true, true));
+  EXPECT_EQ(state(c), RunState::failed);
+}
+
+// ---- dependencies -----------------------------------------------------------------------------------------------
+
+TEST_P(DispatchRepositoryContract, Round_OneUpstream_TheDependantRunsWhenItHasEnded) {
+  const auto a = create("a");
+  const auto after = create_after("after", {a.id});
+  run_to(a.id, RunState::succeeded);
+  const auto made = runs_of(after.id);
+  ASSERT_EQ(made.size(), 1u);
+  EXPECT_EQ(made[0].state, RunState::pending);
+  EXPECT_EQ(made[0].trigger, domain::Trigger::dependency);
+  EXPECT_EQ(made[0].due_at, clock.now());
+  EXPECT_FALSE(made[0].slot);
+}
+
+TEST_P(DispatchRepositoryContract, Round_RetriedAttempt_IsNoEndOfTheUpstreamRun) {
+  const auto a = create("a");
+  const auto after = create_after("after", {a.id});
+  const auto id = trigger(a.id);
+  send(id);
+  apply(retried(id, clock.now()));
+  EXPECT_THAT(runs_of(after.id), IsEmpty());
+}
+
+TEST_P(DispatchRepositoryContract, Round_TwoUpstreams_AreCompleteWhenEachHasEndedInTheirOrder) {
+  const auto a = create("a"), b = create("b");
+  const auto after = create_after("after", {a.id, b.id});
+  run_to(a.id, RunState::succeeded);
+  run_to(a.id, RunState::failed);
+  EXPECT_THAT(states_of(after.id), IsEmpty());
+  run_to(b.id, RunState::succeeded);
+  EXPECT_THAT(states_of(after.id), ElementsAre(RunState::pending)) << "the first run of each";
+  run_to(b.id, RunState::succeeded);
+  EXPECT_THAT(states_of(after.id), ElementsAre(RunState::pending, RunState::skipped)) << "the second run of a failed";
+}
+
+TEST_P(DispatchRepositoryContract, Round_BothUpstreamsEndInOneBatch_MakesOneRun) {
+  const auto a = create("a"), b = create("b");
+  const auto after = create_after("after", {a.id, b.id});
+  const auto first = trigger(a.id), second = trigger(b.id);
+  send(first);
+  send(second);
+  ok(dispatch().apply({ended(first, RunState::succeeded), ended(second, RunState::succeeded)}));
+  EXPECT_EQ(runs_of(after.id).size(), 1u);
+}
+
+TEST_P(DispatchRepositoryContract, Round_UpstreamEndedBadly_SkipsTheDependantAndNamesIt) {
+  const auto a = create("extract");
+  const auto after = create_after("load", {a.id});
+  const auto id = run_to(a.id, RunState::timed_out);
+  const auto skipped = runs_of(after.id).at(0);
+  EXPECT_EQ(skipped.state, RunState::skipped);
+  EXPECT_EQ(skipped.reason, Reason::dependency_failed);
+  EXPECT_THAT(skipped.message, HasSubstr("'extract'"));
+  EXPECT_THAT(skipped.message, HasSubstr(std::to_string(id.value)));
+  EXPECT_EQ(skipped.ended_at, clock.now());
+}
+
+TEST_P(DispatchRepositoryContract, Round_SkippedDependant_IsAnEndedRunForItsOwnDependants) {
+  const auto a = create("a");
+  const auto b = create_after("b", {a.id});
+  const auto c = create_after("c", {b.id});
+  const auto anyway = create_after("anyway", {b.id}, domain::TriggerRule::all_done);
+  const auto unless = create_after("unless failed", {b.id}, domain::TriggerRule::none_failed);
+  run_to(a.id, RunState::failed);
+  EXPECT_THAT(states_of(b.id), ElementsAre(RunState::skipped));
+  EXPECT_THAT(states_of(c.id), ElementsAre(RunState::skipped));
+  EXPECT_THAT(states_of(anyway.id), ElementsAre(RunState::pending));
+  EXPECT_THAT(states_of(unless.id), ElementsAre(RunState::pending));
+}
+
+TEST_P(DispatchRepositoryContract, Round_LongChainOfSkips_ReachesItsEnd) {
+  auto last = create("t0");
+  const auto first = last.id;
+  for (int i = 1; i <= 200; ++i) last = create_after(fmt::format("t{}", i), {last.id});
+  run_to(first, RunState::failed);
+  EXPECT_THAT(states_of(last.id), ElementsAre(RunState::skipped));
+}
+
+TEST_P(DispatchRepositoryContract, Round_EveryWayToEnd_Counts) {
+  const auto a = create("a");
+  const auto after = create_after("after", {a.id}, domain::TriggerRule::all_done);
+  ok(runs().cancel(trigger(a.id)));
+  EXPECT_EQ(runs_of(after.id).size(), 1u) << "cancelled before dispatch";
+  const auto gone = trigger(a.id);
+  send(gone);
+  apply(lost(gone, domain::End{RunState::failed}));
+  EXPECT_EQ(runs_of(after.id).size(), 2u) << "given up";
+}
+
+TEST_P(DispatchRepositoryContract, Round_PausedDependant_DropsItsRounds) {
+  const auto a = create("a");
+  auto after = create_after("after", {a.id});
+  after.spec.status = domain::TaskStatus::paused;
+  after = ok(tasks().update(after, {}));
+  run_to(a.id, RunState::succeeded);
+  EXPECT_THAT(runs_of(after.id), IsEmpty());
+  after.spec.status = domain::TaskStatus::active;
+  ok(tasks().update(after, {}));
+  EXPECT_THAT(runs_of(after.id), IsEmpty());
+  run_to(a.id, RunState::succeeded);
+  EXPECT_EQ(runs_of(after.id).size(), 1u);
+}
+
+TEST_P(DispatchRepositoryContract, Round_ShardedDependant_RunsAllItsShards) {
+  const auto a = create("a");
+  auto it = spec("after");
+  it.dependencies = {a.id};
+  it.shard_count = 3;
+  const auto after = create(it);
+  run_to(a.id, RunState::succeeded);
+  EXPECT_EQ(runs_of(after.id).size(), 3u);
+}
+
+// ---- inventory and rescue ---------------------------------------------------------------------------------------
+
+TEST_P(DispatchRepositoryContract, Assigned_OfAnIncarnation_ActiveRunsDispatchedBefore) {
+  const auto task = create("a");
+  const auto a = trigger(task.id), b = trigger(task.id), c = trigger(task.id), over = trigger(task.id);
+  send(b);
+  send(a);
+  start(a);
+  send(over);
+  apply(ended(over, RunState::succeeded));
+  send(trigger(task.id), IncarnationId{2}, "w2");
+  clock.advance(1s);
+  send(c);
+  ok(runs().cancel(b));
+  const auto held = ok(dispatch().assigned(kWorker, clock.now()));
+  ASSERT_EQ(held.size(), 2u);
+  EXPECT_EQ(held[0].run, a);
+  EXPECT_EQ(held[0].state, RunState::running);
+  EXPECT_EQ(held[0].token, 1);
+  EXPECT_EQ(held[0].incarnation, kWorker);
+  EXPECT_EQ(held[0].dispatched_at, clock.now() - 1s);
+  EXPECT_FALSE(held[0].missing);
+  EXPECT_FALSE(held[0].cancel_requested);
+  EXPECT_EQ(held[1].run, b);
+  EXPECT_TRUE(held[1].cancel_requested);
+}
+
+TEST_P(DispatchRepositoryContract, MarkMissing_RunOutOfTheInventory_IsOrphanedAfterTheGrace) {
+  hear(beat("w1", kWorker), 3600s);
+  const auto lost_one = run_in(RunState::dispatched), found = run_in(RunState::dispatched);
+  ok(dispatch().mark_missing({lost_one, found}, {}));
+  EXPECT_TRUE(ok(dispatch().assigned(kWorker, clock.now() + 1s)).at(0).missing);
+  clock.advance(kMissingGrace - 1s);
+  ok(dispatch().mark_missing({lost_one}, {found}));
+  EXPECT_THAT(ok(dispatch().to_rescue(10)).orphaned, IsEmpty());
+  clock.advance(1s);
+  EXPECT_THAT(ids_of(ok(dispatch().to_rescue(10)).orphaned), ElementsAre(lost_one)) << "the first mark counts";
+}
+
+TEST_P(DispatchRepositoryContract, MarkMissing_ANewDispatch_ClearsTheMark) {
+  hear(beat("w1", kWorker), 3600s);
+  const auto id = run_in(RunState::dispatched), over = run_in(RunState::succeeded);
+  ok(dispatch().mark_missing({id, over}, {}));
+  apply(lost(id, domain::RetryAt{clock.now()}));
+  send(id);
+  clock.advance(kMissingGrace);
+  EXPECT_THAT(ok(dispatch().to_rescue(10)).orphaned, IsEmpty());
+}
+
+TEST_P(DispatchRepositoryContract, ToRescue_DeadIncarnation_ItsRunsAreOrphaned) {
+  hear(beat("w1", IncarnationId{1}));
+  hear(beat("w2", IncarnationId{2}), 3600s);
+  const auto task = create("a");
+  const auto of_dead = trigger(task.id), of_living = trigger(task.id), running = trigger(task.id);
+  send(of_dead, IncarnationId{1}, "w1");
+  send(running, IncarnationId{1}, "w1");
+  start(running);
+  send(of_living, IncarnationId{2}, "w2");
+  EXPECT_THAT(ok(dispatch().to_rescue(10)).orphaned, IsEmpty());
+  clock.advance(30s);
+  ok(workers().expire());
+  const auto view = ok(dispatch().to_rescue(10));
+  EXPECT_EQ(view.now, clock.now());
+  EXPECT_THAT(ids_of(view.orphaned), ElementsAre(of_dead, running));
+  EXPECT_EQ(ok(dispatch().to_rescue(1)).orphaned.size(), 1u);
+}
+
+TEST_P(DispatchRepositoryContract, ToRescue_PastTimeoutAndGrace_IsOverdue) {
+  hear(beat("w1", kWorker), 36000s);
+  auto it = spec("a");
+  it.timeout = 60s;
+  const auto task = create(it);
+  const auto running = trigger(task.id), queued = trigger(task.id);
+  send(running);
+  send(queued);
+  start(running);
+  clock.advance(60s + kOverdueGrace - 1s);
+  EXPECT_THAT(ok(dispatch().to_rescue(10)).overdue, IsEmpty());
+  clock.advance(1s);
+  EXPECT_THAT(ids_of(ok(dispatch().to_rescue(10)).overdue), ElementsAre(running)) << "not what has not begun";
+}
+
+}  // namespace scheduler::contract

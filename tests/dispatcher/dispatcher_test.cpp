@@ -136,7 +136,7 @@ TEST_F(RunningDispatcher, FailingLoop_BacksOffAndStallsNobody) {
   EXPECT_GE(metrics.ticks("dispatch"), 60);
   // A wake does not shorten the pause of a loop that fails: it would be a busy loop.
   for (int i = 0; i < 100; ++i) {
-    beat("w1", 1 + i);  // each replaces the one before and wakes rescue
+    beat("passer-by", 100 + i, {}, true);  // a worker that leaves wakes rescue
     timer.advance(10ms);
   }
   EXPECT_LE(metrics.ticks("rescue") - before, 2);

@@ -533,7 +533,8 @@ class FakeStore::Workers final : public WorkerRepository {
         return reply;
       }
       const auto registered_at = added ? now : row.info.registered_at;
-      const bool draining = row.info.state == domain::WorkerState::draining;
+      if (added) row.order = store_.next_worker_++;
+      const bool draining = !added && row.info.state == domain::WorkerState::draining;
       row.info = beat.worker;
       if (draining) row.info.state = domain::WorkerState::draining;
       row.info.registered_at = registered_at;
@@ -542,7 +543,7 @@ class FakeStore::Workers final : public WorkerRepository {
       reply.registered = added;
       reply.draining = draining;
       for (auto& [id, other] : store_.worker_rows) {
-        if (!added || id == beat.worker.incarnation || other.info.id != beat.worker.id ||
+        if (added || other.order >= row.order || other.info.id != beat.worker.id ||
             other.info.state == domain::WorkerState::dead)
           continue;
         other.replaced = true;
@@ -682,7 +683,7 @@ RunId FakeStore::add_held_run(TaskId task, WorkerId worker, IncarnationId incarn
 
 void FakeStore::add_worker(domain::WorkerInfo info) {
   const auto id = info.incarnation;
-  worker_rows.insert_or_assign(id, WorkerRow{std::move(info), false});
+  worker_rows.insert_or_assign(id, WorkerRow{std::move(info), false, next_worker_++});
 }
 
 std::vector<std::string> FakeStore::faults_of_rows() const {

@@ -44,6 +44,7 @@ class FakeStore final : public application::Store {
   struct WorkerRow {
     domain::WorkerInfo info;
     bool replaced = false;
+    std::int64_t order = 0;  // of registration
   };
   std::map<TaskId, domain::Task> task_rows;
   std::map<RunId, domain::TaskRun> run_rows;
@@ -85,7 +86,7 @@ class FakeStore final : public application::Store {
 
   const Clock& clock_;
   FaultInjector& faults_;
-  std::int64_t next_task_ = 1, next_run_ = 1;
+  std::int64_t next_task_ = 1, next_run_ = 1, next_worker_ = 1;
   std::map<std::pair<TaskId, std::string>, std::vector<RunId>> keys_;
   std::unique_ptr<Tasks> tasks_;
   std::unique_ptr<Slots> slots_;

@@ -107,6 +107,17 @@ TEST_F(WorkerRun, MoreRunsThanSlots_TakeTurns) {
   EXPECT_EQ(std::ranges::count_if(reports(), [](const auto& it) { return it.outcome.has_value(); }), 11);
 }
 
+TEST_F(WorkerRun, Output_TravelsBesideTheReport) {
+  executor.script(RunId{1}, {.takes = 10s, .output = "one\ntwo\nthr"});
+  start();
+  send({work(1)});
+  timer.advance(100ms);
+  EXPECT_EQ(output(), "one\ntwo|") << "whole lines, while the attempt runs";
+  timer.advance(10s);
+  EXPECT_EQ(output(), "thr|");
+  EXPECT_EQ(reports().back().log_lines, 3);
+}
+
 // --- deadlines ---
 
 TEST_F(WorkerRun, Timeout_StopsTheAttemptAtItsDeadline) {
@@ -274,7 +285,7 @@ TEST_F(WorkerRun, ShortRuns_GrowTheCapacityAndIdlenessShrinksIt) {
   const auto n = beats().size();
   EXPECT_GT(n, 1u) << "news of more capacity does not wait for the interval";
   EXPECT_LT(n, 12u) << "nor is every little change news";
-  EXPECT_THAT(beats().back().worker.capacity, ::testing::AllOf(::testing::Gt(100), ::testing::Lt(400)));
+  EXPECT_THAT(beats().back().worker.capacity, ::testing::AllOf(::testing::Gt(100), ::testing::Lt(4100)));
   EXPECT_EQ(beats().back().worker.slots, 2);
   timer.advance(11s);
   EXPECT_EQ(beats().back().worker.capacity, 2);
@@ -294,8 +305,7 @@ TEST_F(WorkerRun, Stop_Idle_LeavesAtOnce) {
 }
 
 TEST_F(WorkerRun, Stop_BeforeRun_NeverRegisters) {
-  worker =
-      std::make_unique<Worker>(io, Ports{queue, executors, clock, timer, random, [] { return HostLoad{}; }}, settings);
+  make();
   worker->stop();
   worker->stop();
   spawn(io, "worker", live());
@@ -376,6 +386,42 @@ TEST_F(WorkerRun, StopWhileTheQueueIsAway_LeavesOnceItIsBack) {
   timer.advance(6s);
   EXPECT_EQ(ended, Worker::End::stopped);
   EXPECT_EQ(news(), "1 succeeded");
+  EXPECT_TRUE(beats().back().leaving);
+}
+
+TEST_F(WorkerRun, StopNow_GivesAttemptsNoMoreTime) {
+  executor.script_others({.takes = 3600s, .stop_takes = 1s});
+  start();
+  send({work(1)});
+  worker->stop();
+  timer.advance(1s);
+  EXPECT_EQ(executor.running(), 1);
+  worker->stop_now();
+  timer.advance(1s);
+  EXPECT_EQ(news(), "1 began, 1 lost");
+  EXPECT_EQ(ended, Worker::End::stopped);
+}
+
+TEST_F(WorkerRun, BeginLife_ComesBeforeTheFirstHeartbeat) {
+  begin_takes = 3s;
+  start();
+  EXPECT_THAT(lives, SizeIs(1));
+  EXPECT_THAT(beats(), IsEmpty()) << "what an earlier life left behind is ended first";
+  timer.advance(3s);
+  EXPECT_EQ(incarnation(), lives[0]);
+  send(TaskControl{.kind = TaskControl::Kind::retire});
+  timer.advance(4s);
+  ASSERT_THAT(lives, SizeIs(2));
+  EXPECT_EQ(incarnation(), lives[1]);
+}
+
+TEST_F(WorkerRun, StopWhileALifeBegins_LeavesInOrder) {
+  begin_takes = 3s;
+  start();
+  worker->stop();
+  timer.advance(3s);
+  EXPECT_EQ(ended, Worker::End::stopped);
+  ASSERT_FALSE(beats().empty());
   EXPECT_TRUE(beats().back().leaving);
 }
 

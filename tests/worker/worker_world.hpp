@@ -12,6 +12,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <variant>
 
 namespace scheduler::worker {
@@ -32,11 +33,25 @@ class WorkerWorld : public ::testing::Test {
   }
   ~WorkerWorld() override { timer.abandon(); }
 
+  void make() {
+    worker = std::make_unique<Worker>(io,
+                                      Ports{.queue = queue,
+                                            .executors = executors,
+                                            .clock = clock,
+                                            .timer = timer,
+                                            .random = random,
+                                            .host_load = [] { return HostLoad{1.5, 4096}; },
+                                            .begin_life = std::bind_front(&WorkerWorld::begin_life, this)},
+                                      settings);
+  }
   void start() {
-    worker = std::make_unique<Worker>(
-        io, Ports{queue, executors, clock, timer, random, [] { return HostLoad{1.5, 4096}; }}, settings);
+    make();
     spawn(io, "worker", live());
     timer.settle();
+  }
+  asio::awaitable<void> begin_life(IncarnationId id) {
+    lives.push_back(id);
+    if (begin_takes > 0us) co_await timer.sleep(begin_takes);
   }
   asio::awaitable<void> live() { ended = co_await worker->run(); }
 
@@ -66,6 +81,12 @@ class WorkerWorld : public ::testing::Test {
   const std::vector<WorkerHeartbeat>& beats() {
     for (const auto& it : drain_queue(*heartbeats)) beats_.push_back(std::get<WorkerHeartbeat>(it.payload));
     return beats_;
+  }
+  std::string output() {
+    std::string text;
+    for (const auto& it : drain_queue(*logs))
+      for (const auto& chunk : std::get<std::vector<LogChunk>>(it.payload)) text += chunk.text + "|";
+    return text;
   }
   // "1 began, 1 succeeded, 2 handed back": what the dispatchers heard.
   std::string news() {
@@ -98,6 +119,9 @@ class WorkerWorld : public ::testing::Test {
   Settings settings;
   std::unique_ptr<QueueConsumer> status = embedded.consume(kStatusQueue, 100'000);
   std::unique_ptr<QueueConsumer> heartbeats = embedded.consume(kHeartbeatQueue, 100'000);
+  std::unique_ptr<QueueConsumer> logs = embedded.consume(kLogQueue, 100'000);
+  std::vector<IncarnationId> lives;
+  Micros begin_takes{0};
   std::optional<Worker::End> ended;
   std::unique_ptr<Worker> worker;
 

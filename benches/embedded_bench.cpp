@@ -3,23 +3,6 @@
 //   embedded_bench [--scheduler PATH] [--quick]
 //
 // Everything durable (WAL, synchronous=FULL), history kept, at least once. Prints one table.
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-#include <boost/asio/io_context.hpp>
-#include <cstdio>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <sstream>
-#include <thread>
-
 #include "application/service_factory.hpp"
 #include "core/log.hpp"
 #include "core/task_group.hpp"
@@ -34,6 +17,23 @@
 #include "infrastructure/system_time_zones.hpp"
 #include "worker/worker.hpp"
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <signal.h>
+#include <spawn.h>
+#include <sstream>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+
 namespace scheduler {
 namespace {
 
@@ -41,7 +41,9 @@ using namespace application;
 using namespace std::chrono_literals;
 using SteadyClock = std::chrono::steady_clock;
 
-double seconds_since(SteadyClock::time_point began) { return std::chrono::duration<double>(SteadyClock::now() - began).count(); }
+double seconds_since(SteadyClock::time_point began) {
+  return std::chrono::duration<double>(SteadyClock::now() - began).count();
+}
 
 template <class T>
 T must(SchedulerResult<T> result) {
@@ -120,8 +122,9 @@ struct Embedded {
         control(factory.create_task_control_service()),
         tasks(factory.create_task_service()),
         dispatcher({*store, queue, zones, metrics, clock, timer, random}, {}),
-        worker(io, {queue, executors, clock, timer, random, [] { return worker::HostLoad{}; },
-                    [](IncarnationId) -> asio::awaitable<void> { co_return; }},
+        worker(io,
+               {queue, executors, clock, timer, random, [] { return worker::HostLoad{}; },
+                [](IncarnationId) -> asio::awaitable<void> { co_return; }},
                {.id = {"bench"}, .slots = 16}) {}
 
   void start() {
@@ -175,7 +178,8 @@ double bare_loop(int rows) {
   const TempDir dir;
   const auto connection = must(Connection::open(dir.file("bare.db"), Connection::Access::read_write));
   must(connection->execute_script(
-      "CREATE TABLE runs (id INTEGER PRIMARY KEY, priority INTEGER NOT NULL, state INTEGER NOT NULL, attempt INTEGER NOT NULL,"
+      "CREATE TABLE runs (id INTEGER PRIMARY KEY, priority INTEGER NOT NULL, state INTEGER NOT NULL, attempt INTEGER "
+      "NOT NULL,"
       " worker TEXT, created_at INTEGER NOT NULL, started_at INTEGER, ended_at INTEGER, payload TEXT NOT NULL);"
       "CREATE INDEX runs_pending ON runs (priority, id) WHERE state = 0"));
   const auto transaction = [&](auto work) {
@@ -188,14 +192,18 @@ double bare_loop(int rows) {
   for (int done = 0; done < rows; done += kBatch)
     transaction([&] {
       for (int i = 0; i < kBatch; ++i)
-        must(connection->execute("INSERT INTO runs (priority, state, attempt, created_at, payload) VALUES (5, 0, 0, ?, '{}')", done + i));
+        must(connection->execute(
+            "INSERT INTO runs (priority, state, attempt, created_at, payload) VALUES (5, 0, 0, ?, '{}')", done + i));
     });
   for (int done = 0; done < rows; done += kBatch) {
     std::vector<std::int64_t> ids;
     transaction([&] {
-      ids = must(connection->query("SELECT id FROM runs WHERE state = 0 ORDER BY priority, id LIMIT ?", kBatch).values<std::int64_t>());
+      ids = must(connection->query("SELECT id FROM runs WHERE state = 0 ORDER BY priority, id LIMIT ?", kBatch)
+                     .values<std::int64_t>());
       for (const auto id : ids)
-        must(connection->execute("UPDATE runs SET state = 1, attempt = attempt + 1, worker = 'w', started_at = ? WHERE id = ? AND state = 0", done, id));
+        must(connection->execute(
+            "UPDATE runs SET state = 1, attempt = attempt + 1, worker = 'w', started_at = ? WHERE id = ? AND state = 0",
+            done, id));
     });
     transaction([&] {
       for (const auto id : ids)
@@ -355,7 +363,8 @@ void run_all(const std::string& program, bool quick) {
   row(fmt::format("no-op runs end to end, backlog of {}", runs), fmt::format("{:.0f} runs/s", ours), "");
   row("  the same as a share of the bare loop", fmt::format("{:.2f}", ours / bare), ">= 0.25");
   auto latency = trigger_latency(quick ? 100 : 500);
-  row("trigger to start, idle, p50 / p99", fmt::format("{:.2f} / {:.2f} ms", percentile(latency, 0.5), percentile(latency, 0.99)), "p50 < 5 ms");
+  row("trigger to start, idle, p50 / p99",
+      fmt::format("{:.2f} / {:.2f} ms", percentile(latency, 0.5), percentile(latency, 0.99)), "p50 < 5 ms");
   for (const int schedules : {1, 1'000, 10'000}) {
     auto lateness = fire_lateness(schedules, seconds);
     row(fmt::format("slot to start, {} schedules each second, p50 / p99", schedules),

@@ -1,9 +1,10 @@
 // The headers that nearly every file needs. Third-party templates stay out, except the coroutine type itself.
 #pragma once
-#include <algorithm>
-#include <array>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/use_awaitable.hpp>
+
+#include <algorithm>
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <deque>

@@ -1,3 +1,5 @@
 #include "startup/startup.hpp"
 
-int main(int argc, char** argv) { return scheduler::run_program(argc, argv, "scheduler-worker", scheduler::AppMode::worker); }
+int main(int argc, char** argv) {
+  return scheduler::run_program(argc, argv, "scheduler-worker", scheduler::AppMode::worker);
+}

@@ -1,16 +1,3 @@
-#include <fmt/format.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/signal_set.hpp>
-#include <csignal>
-#include <cstdio>
-#include <memory>
-#include <thread>
-
 #include "api/http_server.hpp"
 #include "application/service_factory.hpp"
 #include "core/log.hpp"
@@ -31,6 +18,19 @@
 #include "infrastructure/system_time_zones.hpp"
 #include "startup/startup.hpp"
 #include "worker/worker.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+#include <memory>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <thread>
+#include <unistd.h>
 
 namespace scheduler {
 namespace {
@@ -57,10 +57,11 @@ bool has(AppMode mode, AppMode part) { return mode == AppMode::all || mode == pa
 SchedulerResult<void> check_mode(const config::AppConfig& settings, AppMode mode) {
   const bool alone = mode == AppMode::dispatcher || mode == AppMode::worker;
   if (alone && settings.message_queue.type == "embedded")
-    return fail(ErrorKind::Config,
-                fmt::format("a {} of its own needs a message broker, and message_queue.type is \"embedded\", which lives "
-                            "inside one process; run `scheduler`, which holds dispatcher, worker and API together",
-                            name_of(mode)));
+    return fail(
+        ErrorKind::Config,
+        fmt::format("a {} of its own needs a message broker, and message_queue.type is \"embedded\", which lives "
+                    "inside one process; run `scheduler`, which holds dispatcher, worker and API together",
+                    name_of(mode)));
   return {};
 }
 
@@ -141,9 +142,10 @@ SchedulerResult<void> Application::build_api() {
   const application::ServiceFactory factory({*store_, *queue_, zones_, parameters_, clock_, timer_});
   services_ = {factory.create_task_service(), factory.create_task_control_service(), factory.create_run_service(),
                factory.create_worker_service(), factory.create_system_service()};
-  server_ = std::make_unique<api::HttpServer>(
-      io_, settings_,
-      api::ApiServices{*services_.tasks, *services_.control, *services_.runs, *services_.workers, *services_.system, metrics_, clock_});
+  server_ =
+      std::make_unique<api::HttpServer>(io_, settings_,
+                                        api::ApiServices{*services_.tasks, *services_.control, *services_.runs,
+                                                         *services_.workers, *services_.system, metrics_, clock_});
   TRY(const auto port, server_->start());
   log::info("listening", {{"port", port}});
   return {};
@@ -162,7 +164,8 @@ SchedulerResult<void> Application::build_worker() {
   identity_.worker = id;
   processes_ = std::make_unique<infrastructure::ProcessRunner>(
       io_, clock_, timer_, infrastructure::ProcessRunner::Settings{.kill_grace = Seconds{worker.kill_grace_seconds}});
-  TRY(executors_, infrastructure::BuiltInExecutors::create(worker.task_types, {io_, timer_, *processes_, identity_, kVersion}));
+  TRY(executors_,
+      infrastructure::BuiltInExecutors::create(worker.task_types, {io_, timer_, *processes_, identity_, kVersion}));
   worker_ = std::make_unique<worker::Worker>(
       io_,
       worker::Ports{*queue_, *executors_, clock_, timer_, random_, host_load,
@@ -203,7 +206,8 @@ asio::awaitable<void> Application::serve() {
   TaskGroup parts(io_, timer_);
   if (dispatcher_) parts.spawn("dispatcher", dispatcher_->run(io_));
   if (worker_) parts.spawn("worker", run_worker());
-  log::info("ready", {{"program", name_}, {"version", kVersion}, {"mode", name_of(mode_)}, {"store", store_->describe()}});
+  log::info("ready",
+            {{"program", name_}, {"version", kVersion}, {"mode", name_of(mode_)}, {"store", store_->describe()}});
   while (signals_seen_ == 0 && exit_code_ == 0) co_await stop_->wait(1h);
   co_await leave(parts);
   log::info("stopped");
@@ -253,8 +257,10 @@ asio::awaitable<void> Application::wait_for_last_reports() {
 
 int start_application(const config::AppConfig& settings, AppMode mode, std::string_view name) {
   infrastructure::SystemClock clock;
-  const auto format = settings.log.format == "json" ? infrastructure::LogFormat::json : infrastructure::LogFormat::pretty;
-  log::set_sink(std::make_shared<infrastructure::SpdlogSink>(format, clock), *parse_enum<log::Level>(settings.log.level));
+  const auto format =
+      settings.log.format == "json" ? infrastructure::LogFormat::json : infrastructure::LogFormat::pretty;
+  log::set_sink(std::make_shared<infrastructure::SpdlogSink>(format, clock),
+                *parse_enum<log::Level>(settings.log.level));
   Application application(settings, mode, name);
   if (const auto built = application.build(); !built) {
     std::fprintf(stderr, "%s: cannot start: %s\n", std::string(name).c_str(), built.error().message.c_str());

@@ -1,11 +1,12 @@
 // The flags of the four services. CLI11 stays in this file.
+#include "core/version.hpp"
+#include "startup/startup.hpp"
+
 #include <CLI/CLI.hpp>
+
 #include <cstdio>
 #include <map>
 #include <string>
-
-#include "core/version.hpp"
-#include "startup/startup.hpp"
 
 namespace scheduler {
 
@@ -16,7 +17,8 @@ int run_program(int argc, const char* const* argv, std::string_view name, std::o
   std::map<std::string, std::string> overrides;
   app.add_option("--config", config_path, "TOML file with settings; none is needed")->envname("SCHEDULER_CONFIG");
   const auto setting = [&](const char* flag, const char* key, const char* help) {
-    app.add_option_function<std::string>(flag, [&overrides, key](const std::string& value) { overrides[key] = value; }, help);
+    app.add_option_function<std::string>(
+        flag, [&overrides, key](const std::string& value) { overrides[key] = value; }, help);
   };
   setting("--data-dir", "data_dir", "where the database lives (default ./data)");
   setting("--bind", "api.bind_address", "HOST:PORT of the REST API (default 127.0.0.1:8080)");

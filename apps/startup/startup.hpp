@@ -2,11 +2,11 @@
 // rooms, wait for the stop signal. The only place that names concrete adapters.
 #pragma once
 
-#include <optional>
-#include <string_view>
-
 #include "config/app_config.hpp"
 #include "core/enum_names.hpp"
+
+#include <optional>
+#include <string_view>
 
 namespace scheduler {
 
@@ -24,8 +24,8 @@ struct StartupConfig {
 // Returns the exit code: 0 after an orderly stop, 1 when it could not start; the reason is on standard error.
 int start_application(const config::AppConfig& settings, AppMode mode, std::string_view name);
 
-// The whole of main(): flags --config, --data-dir, --log-level, --log-format, --worker-id, --bind, --version, and --mode
-// where `fixed` is nothing. Exit code 2 for wrong flags.
+// The whole of main(): flags --config, --data-dir, --log-level, --log-format, --worker-id, --bind, --version, and
+// --mode where `fixed` is nothing. Exit code 2 for wrong flags.
 int run_program(int argc, const char* const* argv, std::string_view name, std::optional<AppMode> fixed);
 
 }  // namespace scheduler

@@ -1,14 +1,15 @@
 #include "core/async.hpp"
 
+#include "core/log.hpp"
+
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/this_coro.hpp>
+
 #include <cstdlib>
 #include <exception>
 #include <string>
-
-#include "core/log.hpp"
 
 namespace scheduler {
 namespace {

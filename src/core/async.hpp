@@ -4,11 +4,12 @@
 // the await. Everything of one process part runs on one io_context driven by one thread: no locks, no strands.
 #pragma once
 
+#include "errors/result.hpp"
+
 #include <boost/asio/awaitable.hpp>
+
 #include <functional>
 #include <string_view>
-
-#include "errors/result.hpp"
 
 namespace boost::asio {
 class io_context;

@@ -67,9 +67,10 @@ std::string format_rfc3339(TimePoint at) {
 
 SchedulerResult<TimePoint> parse_rfc3339(std::string_view text) {
   const auto bad = [whole = text] {
-    return fail(ErrorKind::Validation,
-                fmt::format("'{}' is not an RFC 3339 instant; write it like 2026-03-29T01:30:00Z or 2026-03-29T03:30:00+02:00",
-                            whole.substr(0, 64)));
+    return fail(
+        ErrorKind::Validation,
+        fmt::format("'{}' is not an RFC 3339 instant; write it like 2026-03-29T01:30:00Z or 2026-03-29T03:30:00+02:00",
+                    whole.substr(0, 64)));
   };
   const int y = take_number(text, 4);
   if (y < 0 || !take_char(text, "-")) return bad();

@@ -3,10 +3,10 @@
 // Used only on the thread of the owning loop. Waits measure monotonic time.
 #pragma once
 
-#include <memory>
-
 #include "core/async.hpp"
 #include "core/time.hpp"
+
+#include <memory>
 
 namespace scheduler {
 

@@ -1,10 +1,10 @@
 // apps/infrastructure/instance_lock.hpp — one scheduler per data directory: two would fire from the same file.
 #pragma once
 
+#include "errors/result.hpp"
+
 #include <memory>
 #include <string>
-
-#include "errors/result.hpp"
 
 namespace scheduler::infrastructure {
 

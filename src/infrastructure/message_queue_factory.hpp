@@ -1,11 +1,11 @@
 // infrastructure/message_queue_factory.hpp — settings in, queue out.
 #pragma once
 
-#include <memory>
-
 #include "application/ports/message_queue.hpp"
 #include "config/app_config.hpp"
 #include "core/timer.hpp"
+
+#include <memory>
 
 namespace scheduler::infrastructure {
 

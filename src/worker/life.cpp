@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 constexpr Micros kReceiveWait = 1s;
 constexpr Micros kSecondBeat = 200ms;
 constexpr Micros kRateWindow = 50ms;
-constexpr Micros kLogPause = 50ms;             // chunks of this long travel together
+constexpr Micros kLogPause = 50ms;  // chunks of this long travel together
 constexpr Micros kPartialLineMax = 500ms;
 constexpr std::size_t kLogBytesMax = 1 << 20;  // per message
 constexpr Micros kRetryPauseMin = 100ms;
@@ -379,7 +379,8 @@ WorkerHeartbeat Life::beat(bool leaving) const {
           .leaving = leaving};
 }
 
-// The second heartbeat comes early: it proves that the first was no late message of a dead process (worker_repository.hpp).
+// The second heartbeat comes early: it proves that the first was no late message of a dead process
+// (worker_repository.hpp).
 asio::awaitable<void> Life::heartbeats() {
   for (Micros pause = kSecondBeat; !closing_; pause = settings_.heartbeat_interval) {
     measure_rate();

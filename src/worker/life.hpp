@@ -98,8 +98,8 @@ class Life {
   };
   std::vector<Pending> reports_;
   std::map<std::pair<RunId, Token>, std::shared_ptr<Output>> outputs_;
-  std::vector<application::LogChunk> late_chunks_;                                // of attempts that have ended
-  bool partial_lines_ = false;  // somebody's line has begun and not ended
+  std::vector<application::LogChunk> late_chunks_;  // of attempts that have ended
+  bool partial_lines_ = false;                      // somebody's line has begun and not ended
   std::map<std::pair<Micros, std::uint64_t>, std::weak_ptr<HeldRun>> deadlines_;  // the number makes keys unique
   std::uint64_t next_deadline_ = 0;
   std::optional<End> end_;

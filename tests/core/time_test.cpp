@@ -5,7 +5,9 @@
 using namespace scheduler;
 
 TEST(ParseRfc3339, EveryAcceptedForm_NamesTheSameInstant) {
-  const struct { std::string_view text, canonical; } rows[] = {
+  const struct {
+    std::string_view text, canonical;
+  } rows[] = {
       {"2026-03-29T01:30:00Z", "2026-03-29T01:30:00Z"},
       {"2026-03-29t01:30:00z", "2026-03-29T01:30:00Z"},
       {"2026-03-29 01:30:00Z", "2026-03-29T01:30:00Z"},

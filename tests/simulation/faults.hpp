@@ -1,15 +1,15 @@
 // simulation/faults.hpp — one process's view of store and queue, through which everything can go wrong.
 #pragma once
 
+#include "application/ports/message_queue.hpp"
+#include "application/ports/store.hpp"
+#include "simulation/sim_time.hpp"
+
 #include <functional>
 #include <memory>
 #include <random>
 #include <set>
 #include <string>
-
-#include "application/ports/message_queue.hpp"
-#include "application/ports/store.hpp"
-#include "simulation/sim_time.hpp"
 
 namespace scheduler::simulation {
 
@@ -20,13 +20,15 @@ struct FaultRates {
   int message_lost = 0;
   int message_doubled = 0;
   int message_delayed = 0;
-  int publish_error = 0;       // the queue says no; half of the time it took the message all the same
+  int publish_error = 0;  // the queue says no; half of the time it took the message all the same
 };
 
 // The dice and the state of one world; `rates` becomes zero when the faults stop.
 struct FaultSource {
   explicit FaultSource(std::uint64_t seed) : dice(seed) {}
-  [[nodiscard]] bool happens(int percent) { return percent > 0 && std::uniform_int_distribution(0, 99)(dice) < percent; }
+  [[nodiscard]] bool happens(int percent) {
+    return percent > 0 && std::uniform_int_distribution(0, 99)(dice) < percent;
+  }
   [[nodiscard]] Micros between(Micros low, Micros high) {
     return Micros{std::uniform_int_distribution<std::int64_t>(low.count(), high.count())(dice)};
   }

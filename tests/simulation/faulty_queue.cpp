@@ -1,7 +1,7 @@
+#include "simulation/faults.hpp"
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
-
-#include "simulation/faults.hpp"
 
 namespace scheduler::simulation {
 

@@ -14,7 +14,9 @@ class FaultyTasks final : public TaskRepository {
   Async<domain::Task> create(domain::Task task) override { FORWARD(domain::Task, create(task)); }
   Async<domain::Task> get(TaskId id) override { FORWARD(domain::Task, get(id)); }
   Async<domain::Task> find(std::string name) override { FORWARD(domain::Task, find(name)); }
-  Async<Page<domain::Task>> list(TaskFilter filter, Paging paging) override { FORWARD(Page<domain::Task>, list(filter, paging)); }
+  Async<Page<domain::Task>> list(TaskFilter filter, Paging paging) override {
+    FORWARD(Page<domain::Task>, list(filter, paging));
+  }
   Async<domain::Task> update(domain::Task task, std::optional<domain::SlotDecision> skipped) override {
     FORWARD(domain::Task, update(task, skipped));
   }
@@ -68,8 +70,12 @@ class FaultyRuns final : public RunRepository {
   FaultyRuns(RunRepository& real, Faults faults) : real_(real), faults_(std::move(faults)) {}
   Async<NewRuns> insert(NewRun run) override { FORWARD(NewRuns, insert(run)); }
   Async<domain::TaskRun> get(RunId id) override { FORWARD(domain::TaskRun, get(id)); }
-  Async<Page<domain::TaskRun>> list(RunFilter filter, Paging paging) override { FORWARD(Page<domain::TaskRun>, list(filter, paging)); }
-  Async<std::vector<domain::Attempt>> attempts(RunId id) override { FORWARD(std::vector<domain::Attempt>, attempts(id)); }
+  Async<Page<domain::TaskRun>> list(RunFilter filter, Paging paging) override {
+    FORWARD(Page<domain::TaskRun>, list(filter, paging));
+  }
+  Async<std::vector<domain::Attempt>> attempts(RunId id) override {
+    FORWARD(std::vector<domain::Attempt>, attempts(id));
+  }
   Async<std::optional<std::int64_t>> log_lines(RunId id, int attempt) override {
     FORWARD(std::optional<std::int64_t>, log_lines(id, attempt));
   }

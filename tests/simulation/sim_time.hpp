@@ -4,16 +4,17 @@
 // give equal histories.
 #pragma once
 
+#include "core/clock.hpp"
+#include "core/timer.hpp"
+
 #include <boost/asio/async_result.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
+
 #include <functional>
 #include <map>
 #include <memory>
-
-#include "core/clock.hpp"
-#include "core/timer.hpp"
 
 namespace scheduler::simulation {
 

@@ -1,12 +1,12 @@
 // The promises of the system, on a few hundred seeded histories. SIMULATION_SEEDS=N runs N of them, SIMULATION_SEED=K
 // only that one, with its history.
+#include "core/log.hpp"
+#include "simulation/world.hpp"
+
 #include <gtest/gtest.h>
 
 #include <cstdio>
 #include <cstdlib>
-
-#include "core/log.hpp"
-#include "simulation/world.hpp"
 
 namespace scheduler::simulation {
 namespace {

@@ -1,11 +1,11 @@
 #include "simulation/world.hpp"
 
+#include "domain/schedule.hpp"
+#include "domain/transitions.hpp"
+
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <fmt/format.h>
-
-#include "domain/schedule.hpp"
-#include "domain/transitions.hpp"
 
 namespace scheduler::simulation {
 
@@ -105,8 +105,7 @@ World::World(WorldSettings settings)
       zones_(std::make_unique<OnlyUtc>()),
       parameters_(std::make_unique<AnyParameters>()),
       random_(std::make_unique<SeededRandom>(source_.dice)) {
-  auto store = infrastructure::SqliteStore::open(
-      time_, {.path = ":memory:", .mode = database::sqlite::Mode::inline_});
+  auto store = infrastructure::SqliteStore::open(time_, {.path = ":memory:", .mode = database::sqlite::Mode::inline_});
   if (!store) throw std::runtime_error(store.error().message);
   store_ = std::move(*store);
   source_.rates = settings.rates;
@@ -153,7 +152,8 @@ void World::start_dispatcher(int index) {
   it->queue = faulty_queue(queue_, faults);
   it->dispatcher = std::make_unique<dispatcher::Dispatcher>(
       dispatcher::Ports{*it->store, *it->queue, *zones_, *metrics_, time_, time_, *random_},
-      dispatcher::Settings{.strategy = static_cast<domain::Strategy>(source_.dice() % 5), .worker_timeout = kWorkerTimeout});
+      dispatcher::Settings{.strategy = static_cast<domain::Strategy>(source_.dice() % 5),
+                           .worker_timeout = kWorkerTimeout});
   asio::co_spawn(time_.io(), it->dispatcher->run(time_.io()), asio::detached);
   dispatchers_[static_cast<std::size_t>(index)] = std::move(it);
 }
@@ -329,8 +329,8 @@ asio::awaitable<void> World::check_end() {
       broken(fmt::format("run {} is {} without a reason", run.id.value, name_of(run.state)));
     const auto& spec = specs[run.task];
     if (run.attempt - run.lost_attempts > spec.max_retries + 1)
-      broken(fmt::format("run {}: {} attempts, {} lost, {} retries allowed", run.id.value, run.attempt, run.lost_attempts,
-                         spec.max_retries));
+      broken(fmt::format("run {}: {} attempts, {} lost, {} retries allowed", run.id.value, run.attempt,
+                         run.lost_attempts, spec.max_retries));
     if (spec.delivery == domain::Delivery::at_most_once && starts_of[run.id] > spec.max_retries + 1)
       broken(fmt::format("run {} is at_most_once and was started {} times", run.id.value, starts_of[run.id]));
     if (run.state == domain::RunState::succeeded && starts_of[run.id] == 0)
@@ -352,7 +352,10 @@ asio::awaitable<void> World::check_slots(domain::Task task) {
   };
   const auto rows = co_await store_->database().read([id = task.id](Connection& connection) {
     return connection
-        .query("SELECT COALESCE(first_slot, slot), slot, shard, run_id FROM schedule_slots WHERE task_id = ?1 ORDER BY slot, shard", id)
+        .query(
+            "SELECT COALESCE(first_slot, slot), slot, shard, run_id FROM schedule_slots WHERE task_id = ?1 ORDER BY "
+            "slot, shard",
+            id)
         .all([](database::sqlite::Statement& statement) {
           Row row;
           statement.read(row.first, row.last, row.shard, row.run);
@@ -375,7 +378,9 @@ asio::awaitable<void> World::check_slots(domain::Task task) {
   ends_["slots"] += static_cast<std::int64_t>(expected.size());
 }
 
-void World::broken(std::string sentence) { broken_.push_back(fmt::format("{}: {}", format_rfc3339(time_.now()), sentence)); }
+void World::broken(std::string sentence) {
+  broken_.push_back(fmt::format("{}: {}", format_rfc3339(time_.now()), sentence));
+}
 
 void World::note(const std::string& line) { history_ += fmt::format("{} {}\n", format_rfc3339(time_.now()), line); }
 

@@ -2,18 +2,18 @@
 // seeded fault injector between them. The checker reads the store directly, behind all faults.
 #pragma once
 
-#include <map>
-#include <memory>
-#include <set>
-#include <string>
-#include <vector>
-
 #include "application/service_factory.hpp"
 #include "dispatcher/dispatcher.hpp"
 #include "infrastructure/embedded_message_queue.hpp"
 #include "infrastructure/sqlite/sqlite_store.hpp"
 #include "simulation/faults.hpp"
 #include "worker/worker.hpp"
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
 
 namespace scheduler::simulation {
 

@@ -3,14 +3,14 @@
 // For command-line tools and the start of a program: calls block, and no loop may wait for them.
 #pragma once
 
+#include "core/time.hpp"
+#include "errors/result.hpp"
+
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "core/time.hpp"
-#include "errors/result.hpp"
 
 namespace scheduler::application {
 

@@ -157,6 +157,21 @@ SchedulerResult<std::unique_ptr<Connection>> Connection::open(const std::string&
   return connection;
 }
 
+void Connection::take_over_checkpoints() {
+  const auto note = [](void* self, sqlite3*, const char*, int pages) {
+    static_cast<Connection*>(self)->log_pages_ = pages;
+    return SQLITE_OK;
+  };
+  sqlite3_wal_hook(handle_, note, this);  // replaces the hook behind wal_autocheckpoint
+}
+
+SchedulerResult<void> Connection::checkpoint() {
+  log_pages_ = 0;  // whatever comes of it, the next try is after more commits
+  const int code = sqlite3_wal_checkpoint_v2(handle_, nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
+  if (code != SQLITE_OK && code != SQLITE_BUSY) return std::unexpected(to_error(handle_, code));
+  return {};
+}
+
 Connection::~Connection() {
   for (const auto& [sql, statements] : idle_)
     for (auto* statement : statements) sqlite3_finalize(statement);

@@ -221,6 +221,13 @@ class Connection {
   [[nodiscard]] std::int64_t last_insert_id() const;
   [[nodiscard]] bool in_transaction() const;
 
+  // From here on the owner calls checkpoint(); before, a commit does it by itself at every 4,096 pages of log.
+  void take_over_checkpoints();
+  // Pages in the write-ahead log after the last commit; 0 before take_over_checkpoints().
+  [[nodiscard]] int log_pages() const { return log_pages_; }
+  // Moves the log into the database file, as far as readers allow. Not inside a transaction.
+  SchedulerResult<void> checkpoint();
+
  private:
   explicit Connection(sqlite3* handle) : handle_(handle) {}
   Statement prepared(std::string_view sql);
@@ -231,6 +238,7 @@ class Connection {
   };
 
   sqlite3* handle_;
+  int log_pages_ = 0;
   std::unordered_map<std::string, Statement::Idle, TextHash, std::equal_to<>> idle_;
 };
 

@@ -1,5 +1,7 @@
 #include "database/sqlite/database.hpp"
 
+#include "core/log.hpp"
+
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/associated_executor.hpp>
 #include <boost/asio/async_result.hpp>
@@ -71,6 +73,12 @@ class Lane {
     return batch;
   }
 
+  // True when nobody has asked for anything for `patience`.
+  bool is_quiet_for(std::chrono::milliseconds patience) {
+    std::unique_lock lock(mutex_);
+    return !news_.wait_for(lock, patience, [&] { return !queue_.empty() || closed_; });
+  }
+
   void close() {
     const std::lock_guard lock(mutex_);
     closed_ = true;
@@ -133,6 +141,11 @@ void run_group(Connection& connection, std::span<Call* const> calls) {
     for (auto* call : calls) call->refuse(done.error());
 }
 
+// Moving the log into the file takes tens of milliseconds: it waits for a quiet moment, until the log is large.
+constexpr std::chrono::milliseconds kQuiet{20};
+constexpr int kQuietLogPages = 1'000;  // 4 MiB
+constexpr int kLogPagesMax = 16'384;   // 64 MiB
+
 }  // namespace
 
 struct Database::Impl {
@@ -151,6 +164,7 @@ struct Database::Impl {
       TRY(auto connection, Connection::open(options.path, Connection::Access::read_only));
       read_connections.push_back(std::move(connection));
     }
+    write_connection->take_over_checkpoints();
     threads.emplace_back([this] { write_all(); });
     for (auto& connection : read_connections)
       threads.emplace_back([this, reader = connection.get()] { read_all(*reader); });
@@ -159,13 +173,23 @@ struct Database::Impl {
 
   void write_all() {
     std::vector<Call*> calls;
-    for (auto batch = writes.take(options.group_max); !batch.empty(); batch = writes.take(options.group_max)) {
+    for (;;) {
+      if (write_connection->log_pages() >= kQuietLogPages && writes.is_quiet_for(kQuiet)) checkpoint();
+      auto batch = writes.take(options.group_max);
+      if (batch.empty()) return;
       calls.clear();
       for (const auto& waiting : batch) calls.push_back(waiting->call);
       run_group(*write_connection, calls);
       commits.fetch_add(1, std::memory_order_relaxed);
       for (auto& waiting : batch) let_go_on(std::move(waiting));
+      if (write_connection->log_pages() >= kLogPagesMax) checkpoint();
     }
+  }
+
+  // A log that could not be moved keeps growing and holds everything: the next try is soon.
+  void checkpoint() {
+    if (const auto done = write_connection->checkpoint(); !done)
+      log::warning("checkpoint failed; it will be tried again", {{"why", done.error().message}});
   }
 
   void read_all(Connection& connection) {

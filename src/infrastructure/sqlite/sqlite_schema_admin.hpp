@@ -7,6 +7,7 @@ namespace scheduler::infrastructure {
 
 // "sqlite:PATH". status() makes no file; run() makes file and directory; reset() refuses while a scheduler runs there.
 // Config for another kind of URL; Database.
-[[nodiscard]] SchedulerResult<std::unique_ptr<application::SchemaAdmin>> open_sqlite_schema(const std::string& database_url);
+[[nodiscard]] SchedulerResult<std::unique_ptr<application::SchemaAdmin>> open_sqlite_schema(
+    const std::string& database_url);
 
 }  // namespace scheduler::infrastructure

@@ -320,7 +320,9 @@ TEST_F(HttpExecutorTest, Stop_BeforeTheStart_Aborts) {
 }
 
 TEST_F(HttpExecutorTest, Execute_Descriptors_AreGivenBack) {
-  { get(TestServer(always(reply("200 OK"))).url()); }  // the loop opens its own at the first use
+  {
+    get(TestServer(always(reply("200 OK"))).url());
+  }  // the loop opens its own at the first use
   const auto before = open_descriptors();
   {
     HttpExecutor own(io, timer, "1");

@@ -419,6 +419,15 @@ TEST_P(DispatchRepositoryContract, Apply_CancelMarkSetAfterTheDecisionToGoOn_End
   EXPECT_EQ(state(done), RunState::succeeded) << "a mark never wins over a success";
 }
 
+// It once said worker_lost, though the person who cancelled it is why it is not tried again.
+TEST_P(DispatchRepositoryContract, Apply_MarkedRunLosesItsWorker_IsCancelledByTheUser) {
+  const auto id = run_in(RunState::running);
+  ok(runs().cancel(id));
+  EXPECT_THAT(ok(dispatch().apply({lost(id, domain::End{RunState::cancelled})})), ElementsAre(true));
+  EXPECT_EQ(run(id).state, RunState::cancelled);
+  EXPECT_EQ(run(id).reason, Reason::cancelled_by_user);
+}
+
 TEST_P(DispatchRepositoryContract, Apply_Batch_OneRefusedItemDoesNotSinkTheRest) {
   const auto a = run_in(RunState::running), b = run_in(RunState::pending), c = run_in(RunState::dispatched);
   EXPECT_THAT(ok(dispatch().apply({ended(a, RunState::succeeded), ended(b, RunState::succeeded),

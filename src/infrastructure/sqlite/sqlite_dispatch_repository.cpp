@@ -337,7 +337,9 @@ class Reports {
       return true;
     }
     const auto& outcome = it.outcome;
-    const bool overruled = std::holds_alternative<domain::RetryAt>(it.next);
+    // Whatever its attempt met (an exit code, a lost worker): that the run ends here is the cancel's doing.
+    const bool overruled =
+        allowed->to == RunState::cancelled && it.attempt_state != domain::AttemptState::cancelled;
     const RunEnd as_reported{allowed->to, outcome.reason, outcome.message, outcome.exit_code, outcome.http_status};
     CHECK(end(it.run, it.token, *current, overruled ? kCancelled : as_reported, started_at, it.ended_at, revoke, lost));
     return true;

@@ -132,6 +132,19 @@ class TaskServiceImpl final : public TaskService {
   }
 
  private:
+  // Zone and schedule are judged each on its own: under a zone that is not known, the text is read as if in UTC.
+  [[nodiscard]] std::vector<FieldError> check_schedule(domain::TaskSpec spec, TimePoint created_at) const {
+    std::vector<FieldError> faults;
+    if (const auto zone = ports_.zones.find(spec.timezone); !zone) {
+      faults.push_back({"/timezone", zone.error().message});
+      spec.timezone = "UTC";
+    }
+    if (!spec.schedule) return faults;
+    if (auto schedule = schedule_of(spec, created_at, ports_.zones); !schedule)
+      for (auto& fault : in_field(std::move(schedule).error()).fields) faults.push_back(std::move(fault));
+    return faults;
+  }
+
   // The spec with its dependencies as ids, or every fault of the draft at once.
   Async<domain::TaskSpec> check(TaskDraft draft, TimePoint created_at) {
     Faults faults(std::move(draft.faults));
@@ -141,9 +154,7 @@ class TaskServiceImpl final : public TaskService {
     faults.add(std::move(resolved.unknown));
     faults.add(domain::validate(spec));
     if (!faults.judged("/task_type")) faults.add(ports_.parameters.check(spec.task_type, spec.parameters));
-    if (spec.schedule && !faults.judged("/schedule") && !faults.judged("/timezone"))
-      if (auto schedule = schedule_of(spec, created_at, ports_.zones); !schedule)
-        faults.add(in_field(std::move(schedule).error()).fields);
+    faults.add(check_schedule(spec, created_at));
     if (!faults.none()) co_return std::unexpected(std::move(faults).error());
     co_return spec;
   }

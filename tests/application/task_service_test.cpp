@@ -66,6 +66,23 @@ TEST_F(Tasks, Create_ManyFaults_AreReportedTogether) {
   EXPECT_THAT(store.task_rows, SizeIs(1));
 }
 
+// A wrong zone once hid a wrong schedule, and without a schedule nobody looked at the zone.
+TEST_F(Tasks, Create_WrongZone_HidesNoWrongSchedule) {
+  auto wanted = draft();
+  wanted.spec.timezone = "Mars/Olympus";
+  auto refused = run(tasks->create(wanted));
+  ASSERT_FALSE(refused);
+  ASSERT_EQ(refused.error().fields.size(), 1u);
+  EXPECT_EQ(refused.error().fields[0].pointer, "/timezone");
+  wanted.spec.schedule = "61 * * * *";
+  refused = run(tasks->create(wanted));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::Validation);
+  ASSERT_EQ(refused.error().fields.size(), 2u);
+  EXPECT_EQ(refused.error().fields[0].pointer, "/timezone");
+  EXPECT_EQ(refused.error().fields[1].pointer, "/schedule");
+}
+
 TEST_F(Tasks, Create_FieldOfWrongShape_IsNotJudgedAgain) {
   auto wanted = draft();
   wanted.faults = {{"/name", "must be a string"},

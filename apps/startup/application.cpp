@@ -127,7 +127,9 @@ SchedulerResult<void> Application::build() {
   ::umask(077);  // what we write is nobody else's business
   std::signal(SIGPIPE, SIG_IGN);
   if (with_dispatcher()) {
-    TRY(auto lock, infrastructure::InstanceLock::take(settings_.data_dir));
+    // By the file and not by data_dir: two dispatchers over one file would take each other's work away.
+    TRY(const auto file, infrastructure::sqlite_path(settings_.database, settings_.data_dir));
+    TRY(auto lock, infrastructure::InstanceLock::take(infrastructure::directory_of(file)));
     lock_ = std::make_unique<infrastructure::InstanceLock>(std::move(lock));
   }
   TRY(store_, infrastructure::StoreFactory::create(settings_.database, settings_.data_dir, clock_));
@@ -194,7 +196,7 @@ void Application::on_signal() {
   signals_.async_wait([this](const boost::system::error_code& ec, int) {
     if (ec) return;
     ++signals_seen_;
-    if (signals_seen_ == 1) log::info("stopping: running attempts may end; a second signal stops them at once");
+    if (signals_seen_ == 1) log::info("stopping: running attempts may end; a second signal stops them now, killing them after the grace");
     if (signals_seen_ == 2 && worker_) worker_->stop_now();
     if (signals_seen_ >= 3) ::_exit(130);
     stop_->notify();

@@ -29,8 +29,9 @@ SchedulerResult<InstanceLock> InstanceLock::take(const std::string& directory) {
     ::close(fd);
     const auto who =
         n > 0 ? fmt::format("process {}", std::string_view(holder, static_cast<std::size_t>(n))) : "another process";
-    return fail(ErrorKind::Unavailable,
-                fmt::format("{} already runs on data_dir '{}'; stop it, or choose another --data-dir", who, directory));
+    return fail(
+        ErrorKind::Unavailable,
+        fmt::format("{} already runs on the database in '{}'; stop it, or choose another --data-dir", who, directory));
   }
   const auto pid = std::to_string(::getpid());
   if (::ftruncate(fd, 0) != 0 || ::pwrite(fd, pid.data(), pid.size(), 0) < 0) {

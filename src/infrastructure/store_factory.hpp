@@ -14,6 +14,9 @@ namespace scheduler::infrastructure {
 [[nodiscard]] SchedulerResult<std::string> sqlite_path(const config::DatabaseConfig& settings,
                                                        const std::string& data_dir);
 
+// The directory that holds it; "." for a plain file name.
+[[nodiscard]] std::string directory_of(const std::string& path);
+
 class StoreFactory {
  public:
   // Opens the database and brings its schema up to date; `clock` outlives the store. Config or Database.

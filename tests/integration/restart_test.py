@@ -77,6 +77,12 @@ def main(program):
         scheduler = Scheduler(program, os.path.join(directory, "data"))
         scheduler.start()
 
+        # Whatever data_dir says: the same file never has two dispatchers.
+        second = subprocess.run([program, "--data-dir", os.path.join(directory, "other"), "--bind", "127.0.0.1:0"],
+                                env=os.environ | {"SCHEDULER_DATABASE__URL": f"sqlite:{directory}/data/scheduler.db"},
+                                capture_output=True, text=True, timeout=20)
+        assert second.returncode == 1 and "already runs" in second.stderr, (second.returncode, second.stderr)
+
         def make(body):
             body["parameters"]["environment"] = {name: value}
             return scheduler.call("POST", "/api/tasks", body)["id"]

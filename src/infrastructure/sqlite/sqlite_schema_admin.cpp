@@ -19,7 +19,8 @@ class SqliteSchemaAdmin final : public application::SchemaAdmin {
 
   SchedulerResult<int> run() override {
     std::error_code ec;
-    std::filesystem::create_directories(directory(), ec);  // a failure shows, with its reason, when the file is opened
+    std::filesystem::create_directories(directory_of(path_),
+                                        ec);  // a failure shows, with its reason, when the file is opened
     TRY(const auto connection, Connection::open(path_, Connection::Access::read_write));
     return database::sqlite::apply_migrations(*connection, embedded_migrations(), SystemClock().now());
   }
@@ -37,17 +38,12 @@ class SqliteSchemaAdmin final : public application::SchemaAdmin {
   }
 
   SchedulerResult<void> reset() override {
-    TRY(const auto lock, InstanceLock::take(directory()));  // nobody works on it meanwhile
+    TRY(const auto lock, InstanceLock::take(directory_of(path_)));  // nobody works on it meanwhile
     TRY(const auto connection, Connection::open(path_, Connection::Access::read_write));
     return database::sqlite::reset_database(*connection);
   }
 
  private:
-  [[nodiscard]] std::string directory() const {
-    const auto parent = std::filesystem::path(path_).parent_path().string();
-    return parent.empty() ? "." : parent;
-  }
-
   std::string path_;
 };
 

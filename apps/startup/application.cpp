@@ -196,7 +196,8 @@ void Application::on_signal() {
   signals_.async_wait([this](const boost::system::error_code& ec, int) {
     if (ec) return;
     ++signals_seen_;
-    if (signals_seen_ == 1) log::info("stopping: running attempts may end; a second signal stops them now, killing them after the grace");
+    if (signals_seen_ == 1)
+      log::info("stopping: running attempts may end; a second signal stops them now, killing them after the grace");
     if (signals_seen_ == 2 && worker_) worker_->stop_now();
     if (signals_seen_ >= 3) ::_exit(130);
     stop_->notify();

@@ -338,8 +338,7 @@ class Reports {
     }
     const auto& outcome = it.outcome;
     // Whatever its attempt met (an exit code, a lost worker): that the run ends here is the cancel's doing.
-    const bool overruled =
-        allowed->to == RunState::cancelled && it.attempt_state != domain::AttemptState::cancelled;
+    const bool overruled = allowed->to == RunState::cancelled && it.attempt_state != domain::AttemptState::cancelled;
     const RunEnd as_reported{allowed->to, outcome.reason, outcome.message, outcome.exit_code, outcome.http_status};
     CHECK(end(it.run, it.token, *current, overruled ? kCancelled : as_reported, started_at, it.ended_at, revoke, lost));
     return true;

@@ -77,6 +77,16 @@ asio::awaitable<void> send_text(RunService& runs, RunId run, LogPage first, std:
   }
 }
 
+// Output travels beside the report that ends a run: who asks right after the end waits a moment for its lines.
+Async<LogPage> settled_logs(RunService& runs, RunId run, std::optional<int> attempt, std::int64_t after_line) {
+  constexpr Micros kLateLinesMax = std::chrono::seconds{1};
+  CO_TRY(auto page, runs.logs(run, attempt, after_line));
+  if (page.complete || !page.chunks.empty()) co_return page;
+  CO_TRY(const auto seen, runs.get(run));
+  if (!domain::is_terminal(seen.state)) co_return page;
+  co_return co_await runs.follow_logs(run, attempt, after_line, kLateLinesMax);
+}
+
 Async<Reply> get_logs(const Context& context, const Request& request) {
   CO_LET(const auto id, run_id(request));
   QueryReader query(request.query);
@@ -84,7 +94,7 @@ Async<Reply> get_logs(const Context& context, const Request& request) {
   const auto after_line = query.integer("after_line", 0, kIdMax).value_or(0);
   const auto format = query.word<LogFormat>("format").value_or(LogFormat::json);
   CO_REQUIRE(query.finish());
-  CO_TRY(auto page, context.services.runs.logs(id, attempt, after_line));
+  CO_TRY(auto page, settled_logs(context.services.runs, id, attempt, after_line));
   if (format == LogFormat::json) co_return success(context, logs_json(id, page, after_line));
 
   Reply reply{.content_type = "text/plain; charset=utf-8"};

@@ -87,6 +87,14 @@ def main(program):
             body["parameters"]["environment"] = {name: value}
             return scheduler.call("POST", "/api/tasks", body)["id"]
 
+        # Who asks for the output right after the end sees it.
+        says = make({"name": "says", "task_type": "shell", "parameters": {"command": "echo hello"}})
+        for _ in range(5):
+            run = scheduler.call("POST", f"/api/tasks/{says}/trigger", {})["runs"][0]["id"]
+            assert scheduler.call("GET", f"/api/runs/{run}?wait=10")["state"] == "succeeded"
+            lines = scheduler.call("GET", f"/api/runs/{run}/logs")["lines"]
+            assert [line["text"] for line in lines] == ["hello"], lines
+
         every_second = make({"name": "every second", "task_type": "shell", "schedule": "* * * * * *",
                              "overlap_policy": "allow", "misfire_policy": "all", "parameters": {"command": "sleep 0.3"}})
         long = make({"name": "long", "task_type": "shell", "max_retries": 1,

@@ -66,6 +66,7 @@ Outcome outcome_of(const HttpReply& reply, const std::vector<int>& expected) {
       outcome.message = fmt::format("the answer's status was {}", reply.status);
       break;
     case HttpReply::End::timed_out:
+      outcome.state = AttemptState::timed_out;
       outcome.reason = Reason::timeout;
       outcome.message = fmt::format("the request took too long: {}", reply.error);
       break;

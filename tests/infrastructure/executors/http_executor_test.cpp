@@ -294,10 +294,10 @@ TEST_F(HttpExecutorTest, Execute_NetworkFault_IsSaid) {
   EXPECT_THAT(outcome.message, HasSubstr("SSL"));
 }
 
-TEST_F(HttpExecutorTest, Execute_Timeout_IsItsOwnReason) {
+TEST_F(HttpExecutorTest, Execute_OwnTimeout_IsTimedOut) {
   TestServer server(always(std::string(TestServer::kHold)));
   const auto outcome = get(server.url(), R"(,"timeout_ms":50)");
-  EXPECT_EQ(outcome.state, AttemptState::failed);
+  EXPECT_EQ(outcome.state, AttemptState::timed_out);
   EXPECT_EQ(outcome.reason, Reason::timeout);
   EXPECT_THAT(outcome.message, HasSubstr("the request took too long: "));
 }

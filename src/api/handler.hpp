@@ -1,19 +1,11 @@
-// api/handler.hpp — what the handlers share: plain checks inside coroutines, ids from paths, preconditions.
+// api/handler.hpp — what the handlers share: ids from paths, preconditions.
 #pragma once
 
 #include "api/router.hpp"
+#include "errors/result.hpp"
 
 #include <optional>
 #include <string_view>
-
-// In a coroutine, for calls that are not awaited: the value, or co_return the error.
-#define CO_LET(decl, ...) SCHEDULER_TRY(co_return, SCHEDULER_CAT(let_, __COUNTER__), decl, __VA_ARGS__)
-#define CO_REQUIRE(...)                                       \
-  do {                                                        \
-    auto require_ = (__VA_ARGS__);                            \
-    if (!require_) [[unlikely]]                               \
-      co_return std::unexpected(std::move(require_).error()); \
-  } while (0)
 
 namespace scheduler::api {
 

@@ -88,12 +88,12 @@ Async<LogPage> settled_logs(RunService& runs, RunId run, std::optional<int> atte
 }
 
 Async<Reply> get_logs(const Context& context, const Request& request) {
-  CO_LET(const auto id, run_id(request));
+  CO_UNWRAP(const auto id, run_id(request));
   QueryReader query(request.query);
   const auto attempt = query.integer("attempt", 1, 1'000'000);
   const auto after_line = query.integer("after_line", 0, kIdMax).value_or(0);
   const auto format = query.word<LogFormat>("format").value_or(LogFormat::json);
-  CO_REQUIRE(query.finish());
+  CO_ENSURE(query.finish());
   CO_TRY(auto page, settled_logs(context.services.runs, id, attempt, after_line));
   if (format == LogFormat::json) co_return success(context, logs_json(id, page, after_line));
 
@@ -214,12 +214,12 @@ SchedulerResult<Position> position_of(const Request& request, std::optional<std:
 }
 
 Async<Reply> stream_logs(const Context& context, const Request& request) {
-  CO_LET(const auto id, run_id(request));
+  CO_UNWRAP(const auto id, run_id(request));
   QueryReader query(request.query);
   const auto attempt = query.integer("attempt", 1, 1'000'000);
   const auto after_line = query.integer("after_line", 0, kIdMax).value_or(0);
-  CO_REQUIRE(query.finish());
-  CO_LET(const auto position, position_of(request, attempt, after_line));
+  CO_ENSURE(query.finish());
+  CO_UNWRAP(const auto position, position_of(request, attempt, after_line));
   // Asked before the stream begins, so that a wrong id or attempt is an ordinary reply.
   CO_TRY([[maybe_unused]] const auto page, context.services.runs.logs(id, attempt, position.line));
 

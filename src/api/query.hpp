@@ -2,7 +2,7 @@
 //
 //   QueryReader query(request.query);
 //   const auto count = query.integer("count", 1, 1000).value_or(5);
-//   CO_REQUIRE(query.finish());
+//   CO_ENSURE(query.finish());
 //
 // Faults: not well encoded, out of range, unknown word, given twice, and parameters that nobody asked for.
 #pragma once

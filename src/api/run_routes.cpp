@@ -17,17 +17,17 @@ Async<Reply> list_runs(const Context& context, const Request& request) {
                                 .worker = {}};
   if (const auto task = query.integer("task_id", 1, kIdMax)) filter.task = TaskId{*task};
   if (auto worker = query.text("worker")) filter.worker = WorkerId{*std::move(worker)};
-  CO_REQUIRE(query.finish());
+  CO_ENSURE(query.finish());
   CO_TRY(const auto page, context.services.runs.list(std::move(filter), asked.paging));
   co_return success(context, page_json(page, asked, write_run));
 }
 
 Async<Reply> get_run(const Context& context, const Request& request) {
   constexpr int kWaitMaxSeconds = 60;
-  CO_LET(const auto id, run_id(request));
+  CO_UNWRAP(const auto id, run_id(request));
   QueryReader query(request.query);
   const auto wait = query.integer("wait", 0, kWaitMaxSeconds).value_or(0);
-  CO_REQUIRE(query.finish());
+  CO_ENSURE(query.finish());
   if (wait == 0) {
     CO_TRY(const auto run, context.services.runs.get(id));
     co_return success(context, run_json(run));
@@ -37,8 +37,8 @@ Async<Reply> get_run(const Context& context, const Request& request) {
 }
 
 Async<Reply> list_attempts(const Context& context, const Request& request) {
-  CO_LET(const auto id, run_id(request));
-  CO_REQUIRE(no_query(request));
+  CO_UNWRAP(const auto id, run_id(request));
+  CO_ENSURE(no_query(request));
   CO_TRY(const auto attempts, context.services.runs.attempts(id));
   JsonWriter json;
   json.begin_object().key("items").begin_array();
@@ -49,15 +49,15 @@ Async<Reply> list_attempts(const Context& context, const Request& request) {
 
 // 202 while a worker has yet to stop it.
 Async<Reply> cancel_run(const Context& context, const Request& request) {
-  CO_LET(const auto id, run_id(request));
-  CO_REQUIRE(no_query(request));
+  CO_UNWRAP(const auto id, run_id(request));
+  CO_ENSURE(no_query(request));
   CO_TRY(const auto run, context.services.control.cancel_run(id));
   co_return success(context, run_json(run), domain::is_terminal(run.state) ? 200 : 202);
 }
 
 Async<Reply> retry_run(const Context& context, const Request& request) {
-  CO_LET(const auto id, run_id(request));
-  CO_REQUIRE(no_query(request));
+  CO_UNWRAP(const auto id, run_id(request));
+  CO_ENSURE(no_query(request));
   CO_TRY(const auto made, context.services.control.restart_run(id));
   JsonWriter json;
   write_new_runs(json, made);

@@ -7,8 +7,8 @@ namespace scheduler::api {
 namespace {
 
 Async<Reply> preview_schedule(const Context& context, const Request& request) {
-  CO_REQUIRE(no_query(request));
-  CO_LET(auto asked, read_preview(request.body));
+  CO_ENSURE(no_query(request));
+  CO_UNWRAP(auto asked, read_preview(request.body));
   CO_TRY(const auto preview, context.services.tasks.preview(std::move(asked)));
   JsonWriter json;
   json.begin_object().member("explanation", preview.explanation).key("slots").begin_array();

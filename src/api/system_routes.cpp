@@ -33,14 +33,14 @@ std::string health_json(const Health& health) {
 }
 
 Async<Reply> system_health(const Context& context, const Request& request) {
-  CO_REQUIRE(no_query(request));
+  CO_ENSURE(no_query(request));
   const auto health = co_await context.services.system.health();
   co_return success(context, health_json(health));
 }
 
 // For load balancers and supervisors: the status alone tells whether to send work here.
 Async<Reply> ready(const Context& context, const Request& request) {
-  CO_REQUIRE(no_query(request));
+  CO_ENSURE(no_query(request));
   const auto health = co_await context.services.system.health();
   if (health.ready) co_return success(context, health_json(health));
   Problem problem{.status = 503, .code = code_of(ErrorKind::Unavailable), .detail = "not ready"};
@@ -53,12 +53,12 @@ Async<Reply> ready(const Context& context, const Request& request) {
 }
 
 Async<Reply> live(const Context& context, const Request& request) {
-  CO_REQUIRE(no_query(request));
+  CO_ENSURE(no_query(request));
   co_return success(context, R"({"status":"ok"})");
 }
 
 Async<Reply> system_stats(const Context& context, const Request& request) {
-  CO_REQUIRE(no_query(request));
+  CO_ENSURE(no_query(request));
   CO_TRY(const auto stats, context.services.system.stats());
   JsonWriter json;
   json.begin_object()
@@ -75,7 +75,7 @@ Async<Reply> system_stats(const Context& context, const Request& request) {
 }
 
 Async<Reply> system_info(const Context& context, const Request& request) {
-  CO_REQUIRE(no_query(request));
+  CO_ENSURE(no_query(request));
   JsonWriter json;
   json.begin_object()
       .member("name", "scheduler")
@@ -142,23 +142,23 @@ std::string config_json(const config::AppConfig& config) {
 }
 
 Async<Reply> system_config(const Context& context, const Request& request) {
-  CO_REQUIRE(no_query(request));
+  CO_ENSURE(no_query(request));
   co_return success(context, config_json(context.config));
 }
 
 Async<Reply> metrics(const Context& context, const Request& request) {
-  CO_REQUIRE(no_query(request));
+  CO_ENSURE(no_query(request));
   co_return Reply{.body = context.services.metrics.exposition(),
                   .content_type = "text/plain; version=0.0.4; charset=utf-8"};
 }
 
 Async<Reply> openapi_json(const Context&, const Request& request) {
-  CO_REQUIRE(no_query(request));
+  CO_ENSURE(no_query(request));
   co_return Reply{.body = std::string(openapi_as_json())};
 }
 
 Async<Reply> openapi_yaml(const Context&, const Request& request) {
-  CO_REQUIRE(no_query(request));
+  CO_ENSURE(no_query(request));
   co_return Reply{.body = std::string(openapi_as_yaml()), .content_type = "application/yaml"};
 }
 

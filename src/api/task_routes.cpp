@@ -65,7 +65,7 @@ Async<Reply> list_tasks(const Context& context, const Request& request) {
                                  .name_contains = query.text("q"),
                                  .label = query.label("label")};
   auto name = query.text("name");
-  CO_REQUIRE(query.finish());
+  CO_ENSURE(query.finish());
   if (name) {
     CO_TRY(const auto found, list_by_name(context.services.tasks, *std::move(name), std::move(filter)));
     co_return success(context, page_json(found, asked, write_task));
@@ -75,8 +75,8 @@ Async<Reply> list_tasks(const Context& context, const Request& request) {
 }
 
 Async<Reply> create_task(const Context& context, const Request& request) {
-  CO_REQUIRE(no_query(request));
-  CO_LET(auto draft, read_task(request.body, ReadOnlyFields::refuse));
+  CO_ENSURE(no_query(request));
+  CO_UNWRAP(auto draft, read_task(request.body, ReadOnlyFields::refuse));
   CO_TRY(const auto task, context.services.tasks.create(std::move(draft)));
   auto reply = task_reply(context, task, 201);
   reply.headers.emplace_back("Location", fmt::format("/api/tasks/{}", task.id.value));
@@ -84,8 +84,8 @@ Async<Reply> create_task(const Context& context, const Request& request) {
 }
 
 Async<Reply> get_task(const Context& context, const Request& request) {
-  CO_LET(const auto id, task_id(request));
-  CO_REQUIRE(no_query(request));
+  CO_UNWRAP(const auto id, task_id(request));
+  CO_ENSURE(no_query(request));
   CO_TRY(const auto task, context.services.tasks.get(id));
   auto reply = task_reply(context, task);
   if (client_has(request, etag_of(task))) {
@@ -96,10 +96,10 @@ Async<Reply> get_task(const Context& context, const Request& request) {
 }
 
 Async<Reply> replace_task(const Context& context, const Request& request) {
-  CO_LET(const auto id, task_id(request));
-  CO_REQUIRE(no_query(request));
-  CO_LET(const auto if_version, if_match_version(request));
-  CO_LET(auto draft, read_task(request.body, ReadOnlyFields::ignore));
+  CO_UNWRAP(const auto id, task_id(request));
+  CO_ENSURE(no_query(request));
+  CO_UNWRAP(const auto if_version, if_match_version(request));
+  CO_UNWRAP(auto draft, read_task(request.body, ReadOnlyFields::ignore));
   CO_TRY(const auto task, context.services.tasks.update(id, std::move(draft), if_version));
   co_return task_reply(context, task);
 }
@@ -107,9 +107,9 @@ Async<Reply> replace_task(const Context& context, const Request& request) {
 // The patch applies to the version that was read; when another change comes in between, and the client named no
 // version, it is applied again to the new one.
 Async<Reply> patch_task(const Context& context, const Request& request) {
-  CO_LET(const auto id, task_id(request));
-  CO_REQUIRE(no_query(request));
-  CO_LET(const auto if_version, if_match_version(request));
+  CO_UNWRAP(const auto id, task_id(request));
+  CO_ENSURE(no_query(request));
+  CO_UNWRAP(const auto if_version, if_match_version(request));
   constexpr int kTries = 5;
   for (int attempt = 1;; ++attempt) {
     CO_TRY(const auto current, context.services.tasks.get(id));
@@ -117,7 +117,7 @@ Async<Reply> patch_task(const Context& context, const Request& request) {
       co_return fail(ErrorKind::PreconditionFailed,
                      fmt::format("task {} is at version {}, not {}: read it again and repeat the change", id.value,
                                  current.version, *if_version));
-    CO_LET(auto draft, read_patched_task(current, request.body));
+    CO_UNWRAP(auto draft, read_patched_task(current, request.body));
     auto task = co_await context.services.tasks.update(id, std::move(draft), current.version);
     if (task) co_return task_reply(context, *task);
     const bool overtaken = task.error().kind == ErrorKind::PreconditionFailed && !if_version;
@@ -126,9 +126,9 @@ Async<Reply> patch_task(const Context& context, const Request& request) {
 }
 
 Async<Reply> delete_task(const Context& context, const Request& request) {
-  CO_LET(const auto id, task_id(request));
-  CO_REQUIRE(no_query(request));
-  CO_LET(const auto if_version, if_match_version(request));
+  CO_UNWRAP(const auto id, task_id(request));
+  CO_ENSURE(no_query(request));
+  CO_UNWRAP(const auto if_version, if_match_version(request));
   CO_CHECK(context.services.tasks.archive(id, if_version));
   co_return Reply{.status = 204};
 }
@@ -144,46 +144,46 @@ SchedulerResult<std::optional<std::string>> idempotency_key(const Request& reque
 }
 
 Async<Reply> trigger_task(const Context& context, const Request& request) {
-  CO_LET(const auto id, task_id(request));
-  CO_REQUIRE(no_query(request));
-  CO_LET(auto key, idempotency_key(request));
-  CO_LET(auto trigger, read_trigger(request.body));
+  CO_UNWRAP(const auto id, task_id(request));
+  CO_ENSURE(no_query(request));
+  CO_UNWRAP(auto key, idempotency_key(request));
+  CO_UNWRAP(auto trigger, read_trigger(request.body));
   trigger.idempotency_key = std::move(key);
   CO_TRY(const auto made, context.services.control.trigger_task(id, std::move(trigger)));
   co_return new_runs_reply(context, made);
 }
 
 Async<Reply> pause_task(const Context& context, const Request& request) {
-  CO_LET(const auto id, task_id(request));
-  CO_REQUIRE(no_query(request));
+  CO_UNWRAP(const auto id, task_id(request));
+  CO_ENSURE(no_query(request));
   CO_TRY(const auto task, context.services.control.pause_task(id));
   co_return task_reply(context, task);
 }
 
 Async<Reply> resume_task(const Context& context, const Request& request) {
-  CO_LET(const auto id, task_id(request));
-  CO_REQUIRE(no_query(request));
+  CO_UNWRAP(const auto id, task_id(request));
+  CO_ENSURE(no_query(request));
   CO_TRY(const auto task, context.services.control.resume_task(id));
   co_return task_reply(context, task);
 }
 
 Async<Reply> list_runs_of_task(const Context& context, const Request& request) {
-  CO_LET(const auto id, task_id(request));
+  CO_UNWRAP(const auto id, task_id(request));
   QueryReader query(request.query);
   const auto asked = query.page();
   application::RunFilter filter{.task = id,
                                 .state = query.word<domain::RunState>("state"),
                                 .trigger = query.word<domain::Trigger>("trigger"),
                                 .worker = {}};
-  CO_REQUIRE(query.finish());
+  CO_ENSURE(query.finish());
   CO_TRY([[maybe_unused]] const auto task, context.services.tasks.get(id));  // an unknown task has no empty list
   CO_TRY(const auto page, context.services.runs.list(std::move(filter), asked.paging));
   co_return success(context, page_json(page, asked, write_run));
 }
 
 Async<Reply> get_task_stats(const Context& context, const Request& request) {
-  CO_LET(const auto id, task_id(request));
-  CO_REQUIRE(no_query(request));
+  CO_UNWRAP(const auto id, task_id(request));
+  CO_ENSURE(no_query(request));
   CO_TRY(const auto stats, context.services.tasks.stats(id));
   JsonWriter json;
   write_task_stats(json, stats);
@@ -191,11 +191,11 @@ Async<Reply> get_task_stats(const Context& context, const Request& request) {
 }
 
 Async<Reply> next_fire_times(const Context& context, const Request& request) {
-  CO_LET(const auto id, task_id(request));
+  CO_UNWRAP(const auto id, task_id(request));
   QueryReader query(request.query);
   const auto count = query.integer("count", 1, 1000).value_or(5);
   const auto from = query.instant("from");
-  CO_REQUIRE(query.finish());
+  CO_ENSURE(query.finish());
   CO_TRY(const auto slots, context.services.tasks.next(id, from, static_cast<int>(count)));
   JsonWriter json;
   json.begin_object().member("task_id", id).key("slots").begin_array();

@@ -36,7 +36,7 @@ Reply worker_reply(const Context& context, const domain::WorkerInfo& worker) {
 }
 
 Async<Reply> list_workers(const Context& context, const Request& request) {
-  CO_REQUIRE(no_query(request));
+  CO_ENSURE(no_query(request));
   CO_TRY(const auto workers, context.services.workers.list());
   JsonWriter json;
   json.begin_object().key("items").begin_array();
@@ -46,22 +46,22 @@ Async<Reply> list_workers(const Context& context, const Request& request) {
 }
 
 Async<Reply> get_worker(const Context& context, const Request& request) {
-  CO_LET(auto id, worker_id(request));
-  CO_REQUIRE(no_query(request));
+  CO_UNWRAP(auto id, worker_id(request));
+  CO_ENSURE(no_query(request));
   CO_TRY(const auto worker, context.services.workers.get(std::move(id)));
   co_return worker_reply(context, worker);
 }
 
 Async<Reply> drain_worker(const Context& context, const Request& request) {
-  CO_LET(auto id, worker_id(request));
-  CO_REQUIRE(no_query(request));
+  CO_UNWRAP(auto id, worker_id(request));
+  CO_ENSURE(no_query(request));
   CO_TRY(const auto worker, context.services.workers.drain(std::move(id)));
   co_return worker_reply(context, worker);
 }
 
 Async<Reply> undrain_worker(const Context& context, const Request& request) {
-  CO_LET(auto id, worker_id(request));
-  CO_REQUIRE(no_query(request));
+  CO_UNWRAP(auto id, worker_id(request));
+  CO_ENSURE(no_query(request));
   CO_TRY(const auto worker, context.services.workers.undrain(std::move(id)));
   co_return worker_reply(context, worker);
 }

@@ -1,8 +1,9 @@
 #include "infrastructure/sqlite/sqlite_dispatch_repository.hpp"
 
-#include "infrastructure/sqlite/guards.hpp"
 #include "infrastructure/sqlite/rows.hpp"
 #include "infrastructure/sqlite/run_endings.hpp"
+#include "infrastructure/store/guards.hpp"
+#include "infrastructure/store/report_rules.hpp"
 
 #include <fmt/format.h>
 
@@ -218,45 +219,6 @@ SchedulerResult<std::vector<bool>> mark_all_dispatched(Connection& connection, c
   return won;
 }
 
-// What happens to the run when its attempt has ended so.
-struct NextStep {
-  Event event = Event::succeed;
-  std::optional<TimePoint> retry_at;  // nothing: the run ends
-};
-
-NextStep next_step(const Ended& it, bool cancel_requested) {
-  const bool lost = it.attempt_state == domain::AttemptState::lost;
-  if (const auto* retry = std::get_if<domain::RetryAt>(&it.next)) {
-    // The mark came after the decision to retry: a cancelled run is not tried again.
-    if (cancel_requested) return {Event::cancel, std::nullopt};
-    return {lost ? Event::rescue : Event::retry, retry->due};
-  }
-  switch (std::get<domain::End>(it.next).state) {
-    case RunState::succeeded:
-      return {Event::succeed, std::nullopt};
-    case RunState::timed_out:
-      return {Event::time_out, std::nullopt};
-    case RunState::cancelled:
-      return {Event::cancel, std::nullopt};
-    case RunState::failed:
-      return {lost ? Event::give_up : Event::fail, std::nullopt};
-    default:
-      assert(false && "an attempt ends its run succeeded, failed, timed_out or cancelled");
-      return {};
-  }
-}
-
-// How a run ends, where it ends.
-struct RunEnd {
-  RunState state = RunState::succeeded;
-  domain::Reason reason = domain::Reason::none;
-  std::string_view message;
-  std::optional<int> exit_code, http_status;
-};
-
-// The mark won over what would have followed.
-constexpr RunEnd kCancelled{RunState::cancelled, domain::Reason::cancelled_by_user, "cancelled before another attempt"};
-
 // The statements of one batch of reports, prepared once.
 class Reports {
  public:
@@ -336,11 +298,7 @@ class Reports {
       CHECK(retry_.bind(it.run, it.token, revoke, lost, started_at, *step.retry_at).run());
       return true;
     }
-    const auto& outcome = it.outcome;
-    // Whatever its attempt met (an exit code, a lost worker): that the run ends here is the cancel's doing.
-    const bool overruled = allowed->to == RunState::cancelled && it.attempt_state != domain::AttemptState::cancelled;
-    const RunEnd as_reported{allowed->to, outcome.reason, outcome.message, outcome.exit_code, outcome.http_status};
-    CHECK(end(it.run, it.token, *current, overruled ? kCancelled : as_reported, started_at, it.ended_at, revoke, lost));
+    CHECK(end(it.run, it.token, *current, end_of(it, allowed->to), started_at, it.ended_at, revoke, lost));
     return true;
   }
 

@@ -1,7 +1,8 @@
 #include "infrastructure/sqlite/sqlite_worker_repository.hpp"
 
-#include "infrastructure/sqlite/json_text.hpp"
 #include "infrastructure/sqlite/rows.hpp"
+#include "infrastructure/store/json_text.hpp"
+#include "infrastructure/store/refusals.hpp"
 
 #include <fmt/format.h>
 
@@ -93,14 +94,13 @@ SchedulerResult<WorkerInfo> get_worker(Connection& connection, const WorkerId& i
   static const auto kSql =
       fmt::format("SELECT {} FROM workers WHERE worker_id = ? ORDER BY id DESC LIMIT 1", kWorkerColumns);
   TRY(auto worker, connection.query(kSql, id).first(read_worker));
-  if (!worker) return fail(ErrorKind::WorkerNotFound, fmt::format("no worker is named '{}'", id.value));
+  if (!worker) return no_such_worker(id);
   return *std::move(worker);
 }
 
 SchedulerResult<WorkerInfo> drain(Connection& connection, const WorkerId& id, bool draining) {
   TRY(auto worker, get_worker(connection, id));
-  if (worker.state == WorkerState::dead)
-    return fail(ErrorKind::Conflict, fmt::format("worker '{}' is dead: {}", id.value, worker.state_reason));
+  if (worker.state == WorkerState::dead) return worker_is_dead(worker);
   worker.state = draining ? WorkerState::draining : WorkerState::alive;
   CHECK(connection.execute("UPDATE workers SET state = ? WHERE incarnation = ?", worker.state, worker.incarnation));
   return worker;

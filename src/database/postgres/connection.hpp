@@ -32,9 +32,10 @@ struct pg_conn;
 namespace scheduler::database::postgres {
 
 struct ConnectionOptions {
-  std::string url;                // postgresql://user:password@host:port/database?…, as libpq takes it
-  Millis connect_timeout{5'000};  // to open a connection
-  Millis call_timeout{10'000};    // for one statement
+  std::string url;                             // postgresql://user:password@host:port/database?…, as libpq takes it
+  std::string application_name = "scheduler";  // for people who look at the server
+  Millis connect_timeout{5'000};               // to open a connection
+  Millis call_timeout{10'000};                 // for one statement
 };
 
 class Connection {

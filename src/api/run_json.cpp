@@ -43,7 +43,7 @@ void write_run(JsonWriter& json, const domain::TaskRun& run) {
       .member("started_at", run.started_at)
       .member("ended_at", run.ended_at)
       .member("duration_ms", duration_ms(run.started_at, run.ended_at))
-      .member("cancel_requested", run.cancel_requested);
+      .member("cancel_requested", run.cancel_requested());
   write_reason(json, run.reason, run.message);
   json.member("exit_code", run.exit_code).member("http_status", run.http_status).end_object();
 }

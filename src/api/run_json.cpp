@@ -65,9 +65,7 @@ void write_attempt(JsonWriter& json, const domain::Attempt& attempt) {
 }
 
 void write_new_runs(JsonWriter& json, const application::NewRuns& made) {
-  json.begin_object().key("runs").begin_array();
-  for (const auto& run : made.runs) write_run(json, run);
-  json.end_array().member("existed", made.existed).end_object();
+  json.begin_object().key("runs").array(made.runs, write_run).member("existed", made.existed).end_object();
 }
 
 void write_task_stats(JsonWriter& json, const application::TaskStats& stats) {

@@ -19,6 +19,7 @@ void write_reason(JsonWriter& json, domain::Reason reason, const std::string& me
 
 }  // namespace
 
+// The mark in the row is for a worker that has yet to stop it; a run that no worker held was cancelled without one.
 void write_run(JsonWriter& json, const domain::TaskRun& run) {
   json.begin_object()
       .member("id", run.id)
@@ -43,7 +44,7 @@ void write_run(JsonWriter& json, const domain::TaskRun& run) {
       .member("started_at", run.started_at)
       .member("ended_at", run.ended_at)
       .member("duration_ms", duration_ms(run.started_at, run.ended_at))
-      .member("cancel_requested", run.cancel_requested);
+      .member("cancel_requested", run.cancel_requested || run.reason == domain::Reason::cancelled_by_user);
   write_reason(json, run.reason, run.message);
   json.member("exit_code", run.exit_code).member("http_status", run.http_status).end_object();
 }

@@ -37,7 +37,8 @@ struct Preview {
 class TaskService {
  public:
   virtual ~TaskService() = default;
-  // Validation or InvalidSchedule with every faulty field; DuplicateTaskName.
+  // Validation or InvalidSchedule with every faulty field; DuplicateTaskName. A schedule that has nothing left to fire
+  // is refused here, and by update() where it or the time zone changes.
   virtual Async<domain::Task> create(TaskDraft draft) = 0;
   // Replaces the whole spec. PreconditionFailed when `if_version` is set and not the stored version; DependencyCycle.
   virtual Async<domain::Task> update(TaskId id, TaskDraft draft, std::optional<std::int64_t> if_version) = 0;

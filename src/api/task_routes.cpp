@@ -168,7 +168,7 @@ Async<Reply> list_runs_of_task(const Context& context, const Request& request) {
                                 .trigger = query.word<domain::Trigger>("trigger"),
                                 .worker = {}};
   CO_ENSURE(query.finish());
-  CO_TRY([[maybe_unused]] const auto task, context.services.tasks.get(id));  // an unknown task has no empty list
+  CO_CHECK(context.services.tasks.check_history(id));  // an unknown task has no empty list
   CO_TRY(const auto page, context.services.runs.list(std::move(filter), asked.paging));
   co_return success(context, page_json(page, asked, write_run));
 }

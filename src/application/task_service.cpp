@@ -114,9 +114,19 @@ class TaskServiceImpl final : public TaskService {
     co_return domain::slots(schedule, from.value_or(now), TimePoint::max(), static_cast<std::size_t>(count));
   }
 
+  Async<void> check_history(TaskId id) override {
+    const auto task = co_await ports_.store.tasks().get(id);
+    if (task) co_return SchedulerResult<void>{};
+    if (task.error().kind == ErrorKind::TaskNotFound) {
+      CO_TRY(const auto left, ports_.store.runs().list({.task = id}, {.limit = 1}));
+      if (!left.items.empty()) co_return SchedulerResult<void>{};
+    }
+    co_return std::unexpected(task.error());
+  }
+
   Async<TaskStats> stats(TaskId id) override {
-    CO_TRY(const auto task, ports_.store.tasks().get(id));
-    co_return co_await ports_.store.runs().stats(task.id);
+    CO_CHECK(check_history(id));
+    co_return co_await ports_.store.runs().stats(id);
   }
 
   Async<Preview> preview(PreviewRequest request) override {

@@ -49,7 +49,9 @@ class TaskService {
   // The next `count` (1–1000) fire times after `from` (default now), as if the task were active; empty without a
   // schedule.
   virtual Async<std::vector<TimePoint>> next(TaskId id, std::optional<TimePoint> from, int count) = 0;
-  virtual Async<TaskStats> stats(TaskId id) = 0;  // TaskNotFound
+  // A task that was deleted still has its runs. TaskNotFound for one that never was, or left none behind.
+  virtual Async<void> check_history(TaskId id) = 0;
+  virtual Async<TaskStats> stats(TaskId id) = 0;  // TaskNotFound as above
   // Works on text that no task has yet. Validation (count, timezone) or InvalidSchedule.
   virtual Async<Preview> preview(PreviewRequest request) = 0;
 };

@@ -188,6 +188,21 @@ TEST_F(Tasks, Update_ScheduleIsOver_IsRefusedOnlyWhereItIsNew) {
   EXPECT_TRUE(run(tasks->update(task->id, other, std::nullopt)));
 }
 
+TEST_F(Tasks, History_OfADeletedTask_IsInReachWhileRunsAreLeft) {
+  const auto ran = store.add_task({.name = "ran"}), idle = store.add_task({.name = "idle"});
+  store.add_run(ran, RunState::succeeded);
+  EXPECT_TRUE(run(tasks->check_history(ran)));
+  EXPECT_TRUE(run(tasks->check_history(idle)));
+  ASSERT_TRUE(run(tasks->archive(ran, std::nullopt)));
+  ASSERT_TRUE(run(tasks->archive(idle, std::nullopt)));
+  EXPECT_TRUE(run(tasks->check_history(ran)));
+  EXPECT_TRUE(run(tasks->stats(ran)));
+  EXPECT_EQ(kind(run(tasks->check_history(idle))), ErrorKind::TaskNotFound);
+  EXPECT_EQ(kind(run(tasks->stats(idle))), ErrorKind::TaskNotFound);
+  faults.fail_while([](std::string_view call) { return call == "runs.list"; });
+  EXPECT_EQ(kind(run(tasks->check_history(ran))), ErrorKind::Unavailable) << "not known is not gone";
+}
+
 TEST_F(Tasks, Update_OlderVersion_IsRefused) {
   const auto id = hourly();
   store.task_rows.at(id).version = 3;

@@ -264,7 +264,7 @@ Async<Task> FakeControl::resume_task(TaskId id) {
 Async<TaskRun> FakeControl::cancel_run(RunId id) {
   CO_TRY(auto run, runs_.get(id));
   if (domain::is_terminal(run.state)) co_return fail(ErrorKind::Conflict, "the run has ended");
-  run.cancel_requested = true;
+  run.cancel_requested = run.state != domain::RunState::pending;  // a mark for the worker, as in the store
   if (run.state == domain::RunState::pending) {
     run.state = domain::RunState::cancelled;
     run.reason = domain::Reason::cancelled_by_user;

@@ -162,6 +162,16 @@ TEST_F(Control, Restart_EndedRun_MakesANewOne) {
   EXPECT_EQ(nudges(), 5u);
 }
 
+TEST_F(Control, Restart_TaskWasDeleted_SaysSo) {
+  const auto task = noop();
+  const auto old = store.add_run(task, RunState::failed);
+  store.task_rows.erase(task);
+  const auto made = run(control_service->restart_run(old));
+  EXPECT_EQ(kind(made), ErrorKind::Conflict);
+  EXPECT_THAT(made.error().message, ::testing::HasSubstr("was deleted"));
+  EXPECT_EQ(nudges(), 0u);
+}
+
 TEST_F(Control, Restart_RunThatGoesOn_IsRefused) {
   for (const auto state : {RunState::waiting, RunState::pending, RunState::dispatched, RunState::running}) {
     const auto made = run(control_service->restart_run(store.add_run(noop(), state)));

@@ -442,10 +442,11 @@ class FakeStore::Runs final : public RunRepository {
       return found->second;
     });
   }
-  Async<Page<domain::TaskRun>> list(RunFilter, Paging) override {
+  Async<Page<domain::TaskRun>> list(RunFilter filter, Paging) override {
     FAKE_CALL("runs.list", [&]() -> SchedulerResult<Page<domain::TaskRun>> {
       Page<domain::TaskRun> page;
-      for (const auto& [id, run] : store_.run_rows) page.items.push_back(run);
+      for (const auto& [id, run] : store_.run_rows)
+        if (!filter.task || run.task == *filter.task) page.items.push_back(run);
       return page;
     });
   }

@@ -76,11 +76,11 @@ CREATE TABLE task_runs (
   lost_attempts    INTEGER NOT NULL DEFAULT 0,
   exit_code        INTEGER,
   http_status      INTEGER,
-  cancel_requested BOOLEAN NOT NULL DEFAULT false,
   triggered_by     TEXT NOT NULL CHECK (triggered_by IN ('schedule', 'manual', 'dependency', 'retry')),
   state            TEXT NOT NULL,
   route            TEXT COLLATE "C" NOT NULL,  -- the task's, as long as the run is not dispatched
   worker           TEXT COLLATE "C",
+  cancel_reason    TEXT NOT NULL DEFAULT 'none',  -- marked for cancel; its worker is to stop it
   reason           TEXT NOT NULL DEFAULT 'none',
   message          TEXT NOT NULL DEFAULT '',
   idempotency_key  TEXT COLLATE "C",
@@ -137,8 +137,10 @@ CREATE TABLE schedule_slots (
   shard       INTEGER NOT NULL,
   disposition TEXT NOT NULL CHECK (disposition IN ('fired', 'skipped')),
   reason      TEXT NOT NULL,
-  PRIMARY KEY (task_id, slot, shard)
+  -- The time first: new rows stand together at the end, whatever the number of tasks and the length of their history.
+  PRIMARY KEY (slot, task_id, shard)
 );
+CREATE INDEX schedule_slots_skipped ON schedule_slots (task_id, slot) WHERE disposition = 'skipped';
 
 -- One row for each incarnation; the newest of a worker has the largest id. Heartbeats change no indexed column.
 CREATE TABLE workers (

@@ -27,6 +27,13 @@ using application::Started;
 using database::postgres::Access;
 using domain::Event;
 using domain::RunState;
+using postgres::instant_of;
+using postgres::kRunTables;
+using postgres::lock_tasks_of;
+using postgres::Row;
+using postgres::Rows;
+using postgres::RunEndings;
+using postgres::Transaction;
 
 // ---- view: what is due, for whom ------------------------------------------------------------------------------------
 
@@ -117,14 +124,14 @@ class Reports {
   static constexpr auto kLock =
       "SELECT id, state, task_id, attempt, lost_attempts, token, worker, incarnation, dispatched_at, started_at, "
       "due_at,"
-      " missing_since, cancel_requested FROM task_runs WHERE id = ANY ($1) AND ended_at IS NULL ORDER BY id"
+      " missing_since, cancel_reason FROM task_runs WHERE id = ANY ($1) AND ended_at IS NULL ORDER BY id"
       " FOR NO KEY UPDATE";
 
   SchedulerResult<void> load(Rows& rows) {
     TRY(const auto read, rows.all([this](Row& row) {
       Current it;
       row.read(it.run, it.state, it.task, it.attempt, it.lost_attempts, it.token, it.worker, it.incarnation,
-               it.dispatched_at, it.started_at, it.due_at, it.missing_since, it.cancel_requested);
+               it.dispatched_at, it.started_at, it.due_at, it.missing_since, it.cancel_reason);
       return runs_.emplace(it.run, it).second;
     }));
     return {};
@@ -158,7 +165,7 @@ class Reports {
     std::optional<TimePoint> dispatched_at, started_at, ended_at;
     TimePoint due_at{};
     std::optional<TimePoint> missing_since;
-    bool cancel_requested = false;
+    domain::Reason cancel_reason = domain::Reason::none;
     RunEnd end;
     bool changed = false;
   };
@@ -187,8 +194,8 @@ class Reports {
   bool apply(const Returned& it) {
     auto* run = find(it.run, it.token);
     if (!run || !domain::may_leave(run->state, Event::hand_back)) return false;
-    if (run->cancel_requested) {
-      end(*run, kCancelled, now_);
+    if (run->cancel_reason != domain::Reason::none) {
+      end(*run, cancelled(run->cancel_reason), now_);
       run->started_at.reset();
       return true;
     }
@@ -207,7 +214,7 @@ class Reports {
   bool apply(const Ended& it) {
     auto* run = find(it.run, it.token);
     if (!run) return false;
-    const auto step = next_step(it, run->cancel_requested);
+    const auto step = next_step(it, run->cancel_reason);
     const auto allowed = transition(run->state, step.event);
     if (!allowed || side_of(*allowed) != Side::attempt) return false;
     if (it.started_at) run->started_at = it.started_at;
@@ -216,7 +223,7 @@ class Reports {
     run->token += it.revoke || allowed->guard == domain::Guard::token_seen;
     run->lost_attempts += it.attempt_state == domain::AttemptState::lost;
     if (!step.retry_at) {
-      end(*run, end_of(it, allowed->to), it.ended_at);
+      end(*run, end_of(it, allowed->to, run->cancel_reason), it.ended_at);
       return true;
     }
     run->state = RunState::pending;
@@ -225,9 +232,9 @@ class Reports {
     return run->changed = true;
   }
 
-  void end(Current& run, const RunEnd& how, TimePoint ended_at) {
+  void end(Current& run, RunEnd how, TimePoint ended_at) {
     run.state = how.state;
-    run.end = how;
+    run.end = std::move(how);
     run.ended_at = ended_at;
     run.missing_since.reset();
     run.changed = true;

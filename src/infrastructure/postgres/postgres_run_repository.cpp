@@ -23,6 +23,15 @@ using application::TaskStats;
 using database::postgres::Access;
 using domain::RunState;
 using domain::TaskRun;
+using postgres::instant_of;
+using postgres::kMarkForCancel;
+using postgres::kRunTables;
+using postgres::lock_tasks_of;
+using postgres::Row;
+using postgres::Rows;
+using postgres::RunEndings;
+using postgres::RunInserts;
+using postgres::Transaction;
 
 const std::string& select_run() {
   static const auto kSql = fmt::format("SELECT {}{}WHERE r.id = $1", kRunColumns, kRunTables);
@@ -106,7 +115,8 @@ std::string condition_of(const RunFilter& filter) {
 
 Async<void> cancel_undispatched(Transaction& tx, const TaskRun& run, TimePoint now) {
   tx.send(
-      "UPDATE task_runs SET state = 'cancelled', ended_at = $2, reason = 'cancelled_by_user',"
+      "UPDATE task_runs SET state = 'cancelled', ended_at = $2, cancel_reason = 'cancelled_by_user',"
+      " reason = 'cancelled_by_user',"
       " message = 'cancelled before it was dispatched' WHERE id = $1",
       run.id, now);
   RunEndings endings(tx, now);
@@ -188,9 +198,8 @@ Async<std::optional<std::int64_t>> PostgresRunRepository::log_lines(RunId id, in
 
 Async<Cancelled> PostgresRunRepository::cancel(RunId id) {
   static const auto kLock = fmt::format("{} FOR NO KEY UPDATE OF r", select_run());
-  static const auto kMark =
-      fmt::format("UPDATE task_runs SET cancel_requested = true WHERE id = $1 AND {} RETURNING {}",
-                  may_leave(domain::Event::cancel, Side::attempt), kAssignedColumns);
+  static const auto kMark = fmt::format("UPDATE task_runs SET {} WHERE id = $2 AND {} RETURNING {}", kMarkForCancel,
+                                        may_leave(domain::Event::cancel, Side::attempt), kAssignedColumns);
   CO_TRY(auto tx, database_.begin(Access::write));
   tx.send(kSelectNow, clock_.own());
   lock_tasks_of(tx, {id});
@@ -201,7 +210,7 @@ Async<Cancelled> PostgresRunRepository::cancel(RunId id) {
   if (domain::is_terminal(before.state)) co_return run_has_ended(before);
   Cancelled cancelled;
   if (is_held(before.state)) {
-    CO_TRY(auto marked, tx.query(kMark, id));
+    CO_TRY(auto marked, tx.query(kMark, domain::Reason::cancelled_by_user, id));
     CO_UNWRAP(cancelled.to_stop, marked.first(read_assigned));
   } else {
     CO_CHECK(cancel_undispatched(tx, before, now));

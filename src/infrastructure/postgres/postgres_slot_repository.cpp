@@ -21,6 +21,16 @@ using domain::OverlapAction;
 using domain::OverlapPolicy;
 using domain::Reason;
 using domain::RunState;
+using postgres::instant_of;
+using postgres::kMarkForCancel;
+using postgres::kUpstreamsColumn;
+using postgres::lock_tasks;
+using postgres::read_whole_task;
+using postgres::Row;
+using postgres::Rows;
+using postgres::RunEndings;
+using postgres::RunInserts;
+using postgres::Transaction;
 
 constexpr std::string_view kReplaced = "replaced by the run of a later fire time";
 
@@ -176,13 +186,13 @@ class FireTransaction {
     if (any_skip) record_skipped(tx_, skipped_tasks_, skipped_, now_);
     if (any_replaced) {
       static const auto kMark = fmt::format(
-          "WITH held AS (SELECT id FROM task_runs WHERE task_id = ANY ($1) AND ended_at IS NULL AND {0}"
-          " ORDER BY id FOR NO KEY UPDATE), marked AS (UPDATE task_runs r SET cancel_requested = true FROM held"
-          " WHERE r.id = held.id RETURNING r.*) SELECT {1} FROM marked ORDER BY id",
-          may_leave(domain::Event::cancel, Side::attempt), kAssignedColumns);
+          "WITH held AS (SELECT id FROM task_runs WHERE task_id = ANY ($2) AND ended_at IS NULL AND {0}"
+          " ORDER BY id FOR NO KEY UPDATE), marked AS (UPDATE task_runs r SET {1} FROM held"
+          " WHERE r.id = held.id RETURNING r.*) SELECT {2} FROM marked ORDER BY id",
+          may_leave(domain::Event::cancel, Side::attempt), kMarkForCancel, kAssignedColumns);
       endings_.end_undispatched(replaced, domain::Event::skip, Reason::overlap, kReplaced);
       endings_.end_undispatched(replaced, domain::Event::cancel, Reason::overlap, kReplaced);
-      tx_.send(kMark, replaced);
+      tx_.send(kMark, Reason::overlap, replaced);
     }
     if (!inserts_.empty()) inserts_.send(tx_);
     CO_TRY(auto results, tx_.flush());

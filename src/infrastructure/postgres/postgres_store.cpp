@@ -15,6 +15,8 @@ using database::postgres::Access;
 using database::postgres::Connection;
 using database::postgres::Options;
 using domain::RunState;
+using postgres::instant_of;
+using postgres::Row;
 
 constexpr int kOldestServer = 140'000;
 

@@ -19,6 +19,14 @@ using application::Paging;
 using application::TaskFilter;
 using database::postgres::Access;
 using domain::Task;
+using postgres::instant_of;
+using postgres::kUpstreamsColumn;
+using postgres::lock_tasks;
+using postgres::read_whole_task;
+using postgres::Row;
+using postgres::Rows;
+using postgres::RunEndings;
+using postgres::Transaction;
 
 constexpr std::string_view kSpecColumns =
     "name, description, task_type, schedule, timezone, parameters, timeout_seconds, max_retries, backoff_base_seconds,"

@@ -15,6 +15,9 @@ using application::WorkerHeartbeat;
 using database::postgres::Access;
 using domain::WorkerInfo;
 using domain::WorkerState;
+using postgres::Row;
+using postgres::Rows;
+using postgres::Transaction;
 
 // A column list and its values, for a new incarnation and for a later heartbeat of it alike. $1 is the clock's.
 constexpr std::string_view kBeatColumns =

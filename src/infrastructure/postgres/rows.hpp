@@ -4,13 +4,17 @@
 #include "database/postgres/database.hpp"
 #include "infrastructure/store/rows.hpp"
 
-namespace scheduler::infrastructure {
+namespace scheduler::infrastructure::postgres {
 
 using database::postgres::Row;
 using database::postgres::Rows;
 using database::postgres::Transaction;
 
 inline constexpr std::string_view kRunTables = " FROM task_runs r JOIN tasks t ON t.id = r.task_id ";
+
+// SET clause; $1 is the reason. The first mark stays.
+inline constexpr std::string_view kMarkForCancel =
+    "cancel_reason = CASE cancel_reason WHEN 'none' THEN $1 ELSE cancel_reason END";
 
 // kTaskColumns and then the dependencies, FROM tasks t.
 inline constexpr std::string_view kUpstreamsColumn =
@@ -28,4 +32,4 @@ inline constexpr auto read_whole_task = [](Row& row) {
   return *found;
 }
 
-}  // namespace scheduler::infrastructure
+}  // namespace scheduler::infrastructure::postgres

@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <cassert>
 
-namespace scheduler::infrastructure {
+namespace scheduler::infrastructure::postgres {
 
 using database::postgres::Row;
 using domain::RunState;
@@ -44,9 +44,9 @@ void RunEndings::end_undispatched(const std::vector<TaskId>& tasks, domain::Even
   const auto sql = fmt::format(
       "WITH undispatched AS (SELECT id FROM task_runs WHERE task_id = ANY ($5) AND ended_at IS NULL AND {0}"
       " ORDER BY id FOR NO KEY UPDATE)"
-      " UPDATE task_runs r SET state = $1, ended_at = $2, reason = $3, message = $4 FROM undispatched u"
+      " UPDATE task_runs r SET state = $1, ended_at = $2, reason = $3, message = $4{1} FROM undispatched u"
       " WHERE r.id = u.id RETURNING r.id, r.task_id",
-      may_leave(event, Side::store));
+      may_leave(event, Side::store), event == domain::Event::cancel ? ", cancel_reason = $3" : "");
   tx_.send(sql, state, now_, reason, message, tasks);
 }
 
@@ -223,4 +223,4 @@ Async<std::map<TaskId, std::string>> RunEndings::names_of(const std::vector<Roun
   co_return names;
 }
 
-}  // namespace scheduler::infrastructure
+}  // namespace scheduler::infrastructure::postgres

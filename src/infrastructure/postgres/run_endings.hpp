@@ -20,7 +20,7 @@
 #include <string>
 #include <vector>
 
-namespace scheduler::infrastructure {
+namespace scheduler::infrastructure::postgres {
 
 // Queues the lock for ending runs of the tasks that these runs belong to. Comes before any lock on runs. Its Rows are
 // empty where nothing can follow an end: then there is no need to settle.
@@ -86,4 +86,4 @@ class RunEndings {
   std::vector<TaskId> tasks_;  // of all waves
 };
 
-}  // namespace scheduler::infrastructure
+}  // namespace scheduler::infrastructure::postgres

@@ -1,6 +1,6 @@
 #include "infrastructure/postgres/run_insert.hpp"
 
-namespace scheduler::infrastructure {
+namespace scheduler::infrastructure::postgres {
 
 std::size_t RunInserts::add(const NewFire& fire, int shard_index, int shard_total) {
   task_.push_back(fire.task);
@@ -48,4 +48,4 @@ void RunInserts::send(Transaction& tx) const {
       ended_at_, reason_, message_, idempotency_key_, parameters_);
 }
 
-}  // namespace scheduler::infrastructure
+}  // namespace scheduler::infrastructure::postgres

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-namespace scheduler::infrastructure {
+namespace scheduler::infrastructure::postgres {
 
 using database::postgres::Rows;
 using database::postgres::Transaction;
@@ -42,4 +42,4 @@ class RunInserts {
   std::vector<std::optional<std::string>> idempotency_key_, parameters_;
 };
 
-}  // namespace scheduler::infrastructure
+}  // namespace scheduler::infrastructure::postgres

@@ -227,7 +227,7 @@ class Reports {
             "UPDATE OR FAIL task_runs SET state = 'running', started_at = ?3 WHERE id = ?1 AND token = ?2 AND {}",
             may_leave(Event::start, Side::attempt)))),
         find_(connection.query("SELECT state, task_id, attempt, worker, incarnation, dispatched_at, started_at,"
-                               " cancel_requested FROM task_runs WHERE id = ?1 AND token = ?2")),
+                               " cancel_reason FROM task_runs WHERE id = ?1 AND token = ?2")),
         insert_attempt_(connection.query(
             "INSERT INTO task_attempts (run_id, number, token, state, worker, incarnation, dispatched_at, started_at,"
             " ended_at, reason, message, exit_code, http_status, log_lines)"
@@ -265,7 +265,7 @@ class Reports {
     std::optional<WorkerId> worker;
     std::optional<IncarnationId> incarnation;
     std::optional<TimePoint> dispatched_at, started_at;
-    bool cancel_requested = false;
+    domain::Reason cancel_reason = domain::Reason::none;
   };
 
   SchedulerResult<bool> apply(const Started& it) {
@@ -276,8 +276,8 @@ class Reports {
   SchedulerResult<bool> apply(const Returned& it) {
     TRY(const auto current, find(it.run, it.token));
     if (!current || !domain::may_leave(current->state, Event::hand_back)) return false;
-    if (current->cancel_requested) {
-      CHECK(end(it.run, it.token, *current, kCancelled, std::nullopt, now_, false, false));
+    if (current->cancel_reason != domain::Reason::none) {
+      CHECK(end(it.run, it.token, *current, cancelled(current->cancel_reason), std::nullopt, now_, false, false));
       return true;
     }
     CHECK(hand_back_.bind(it.run, it.token, now_).run());
@@ -287,7 +287,7 @@ class Reports {
   SchedulerResult<bool> apply(const Ended& it) {
     TRY(const auto current, find(it.run, it.token));
     if (!current) return false;
-    const auto step = next_step(it, current->cancel_requested);
+    const auto step = next_step(it, current->cancel_reason);
     const auto allowed = transition(current->state, step.event);
     if (!allowed || side_of(*allowed) != Side::attempt) return false;
     const bool revoke = it.revoke || allowed->guard == domain::Guard::token_seen;
@@ -298,7 +298,8 @@ class Reports {
       CHECK(retry_.bind(it.run, it.token, revoke, lost, started_at, *step.retry_at).run());
       return true;
     }
-    CHECK(end(it.run, it.token, *current, end_of(it, allowed->to), started_at, it.ended_at, revoke, lost));
+    CHECK(end(it.run, it.token, *current, end_of(it, allowed->to, current->cancel_reason), started_at, it.ended_at,
+              revoke, lost));
     return true;
   }
 
@@ -306,7 +307,7 @@ class Reports {
     return find_.bind(run, token).first([](Statement& row) {
       Current current;
       row.read(current.state, current.task, current.attempt, current.worker, current.incarnation, current.dispatched_at,
-               current.started_at, current.cancel_requested);
+               current.started_at, current.cancel_reason);
       return current;
     });
   }
@@ -424,7 +425,8 @@ Async<RunContexts> SqliteDispatchRepository::contexts(std::vector<RunId> runs) {
 
 Async<std::vector<bool>> SqliteDispatchRepository::apply(std::vector<RunChange> batch) {
   return database_.write(
-      [this, batch = std::move(batch)](Connection& connection) { return apply_all(connection, batch, clock_.now()); });
+      [this, batch = std::move(batch)](Connection& connection) { return apply_all(connection, batch, clock_.now()); },
+      database::sqlite::Urgency::patient);  // what starts work goes first: it is what lateness is made of
 }
 
 Async<std::vector<AssignedRun>> SqliteDispatchRepository::assigned(IncarnationId incarnation, TimePoint before) {

@@ -5,7 +5,7 @@
 #include "domain/transitions.hpp"
 
 #include <optional>
-#include <string_view>
+#include <string>
 
 namespace scheduler::infrastructure {
 
@@ -14,21 +14,20 @@ struct NextStep {
   domain::Event event = domain::Event::succeed;
   std::optional<TimePoint> retry_at;  // nothing: the run ends
 };
-[[nodiscard]] NextStep next_step(const application::Ended& it, bool cancel_requested);
+[[nodiscard]] NextStep next_step(const application::Ended& it, domain::Reason cancel_reason);
 
-// How a run ends, where it ends. The message is the report's, or a constant.
+// How a run ends, where it ends.
 struct RunEnd {
   domain::RunState state = domain::RunState::succeeded;
   domain::Reason reason = domain::Reason::none;
-  std::string_view message;
+  std::string message;
   std::optional<int> exit_code, http_status;
 };
 
 // The mark won over what would have followed.
-inline constexpr RunEnd kCancelled{domain::RunState::cancelled, domain::Reason::cancelled_by_user,
-                                   "cancelled before another attempt"};
+[[nodiscard]] RunEnd cancelled(domain::Reason cancel_reason);
 
 // The run ends in state `to`, which the table of transitions gave.
-[[nodiscard]] RunEnd end_of(const application::Ended& it, domain::RunState to);
+[[nodiscard]] RunEnd end_of(const application::Ended& it, domain::RunState to, domain::Reason cancel_reason);
 
 }  // namespace scheduler::infrastructure

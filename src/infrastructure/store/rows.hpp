@@ -46,13 +46,13 @@ inline constexpr auto read_task = [](auto& row) {
 inline constexpr std::string_view kRunColumns =
     "r.id, r.task_id, t.name, r.triggered_by, r.slot, r.retry_of, r.parameters, r.shard_index, r.shard_total, r.state,"
     " r.priority, r.created_at, r.due_at, r.attempt, r.lost_attempts, r.token, r.worker, r.incarnation,"
-    " r.dispatched_at, r.started_at, r.ended_at, r.cancel_requested, r.reason, r.message, r.exit_code, r.http_status";
+    " r.dispatched_at, r.started_at, r.ended_at, r.cancel_reason, r.reason, r.message, r.exit_code, r.http_status";
 inline constexpr auto read_run_from = [](auto& row, int first_column) {
   domain::TaskRun run;
   row.read_from(first_column, run.id, run.task, run.task_name, run.trigger, run.slot, run.retry_of, run.parameters,
                 run.shard_index, run.shard_total, run.state, run.priority, run.created_at, run.due_at, run.attempt,
                 run.lost_attempts, run.token, run.worker, run.incarnation, run.dispatched_at, run.started_at,
-                run.ended_at, run.cancel_requested, run.reason, run.message, run.exit_code, run.http_status);
+                run.ended_at, run.cancel_reason, run.reason, run.message, run.exit_code, run.http_status);
   return run;
 };
 inline constexpr auto read_run = [](auto& row) { return read_run_from(row, 0); };
@@ -79,10 +79,10 @@ inline constexpr auto read_attempt = [](auto& row) {
 
 // FROM task_runs, of runs that a worker holds.
 inline constexpr std::string_view kAssignedColumns =
-    "id, token, incarnation, state, dispatched_at, missing_since IS NOT NULL, cancel_requested";
+    "id, token, incarnation, state, dispatched_at, missing_since IS NOT NULL, cancel_reason";
 inline constexpr auto read_assigned = [](auto& row) {
   application::AssignedRun it;
-  row.read(it.run, it.token, it.incarnation, it.state, it.dispatched_at, it.missing, it.cancel_requested);
+  row.read(it.run, it.token, it.incarnation, it.state, it.dispatched_at, it.missing, it.cancel_reason);
   return it;
 };
 

@@ -2,7 +2,7 @@
 #include "cli/cli.hpp"
 #include "config/app_config.hpp"
 #include "core/version.hpp"
-#include "infrastructure/sqlite/sqlite_schema_admin.hpp"
+#include "infrastructure/store_factory.hpp"
 #include "infrastructure/system_clock.hpp"
 #include "infrastructure/system_time_zones.hpp"
 
@@ -24,7 +24,7 @@ int main(int argc, char** argv) {
                        .out = std::cout,
                        .err = std::cerr,
                        .version = kVersion,
-                       .open_schema = infrastructure::open_sqlite_schema,
+                       .open_schema = infrastructure::open_schema,
                        .environment = std::move(environment),
                        .out_is_terminal = ::isatty(STDOUT_FILENO) == 1,
                        .err_is_terminal = ::isatty(STDERR_FILENO) == 1});

@@ -7,7 +7,6 @@
 #include "infrastructure/asio_timer.hpp"
 #include "infrastructure/executors/executor_parameters.hpp"
 #include "infrastructure/executors/executor_registry.hpp"
-#include "infrastructure/instance_lock.hpp"
 #include "infrastructure/message_queue_factory.hpp"
 #include "infrastructure/process_stats.hpp"
 #include "infrastructure/prometheus_metrics.hpp"
@@ -98,7 +97,7 @@ class Application {
   infrastructure::SystemTimeZones zones_;
   infrastructure::PrometheusMetrics metrics_{kVersion};
   infrastructure::ExecutorParameterCheck parameters_;
-  std::unique_ptr<infrastructure::InstanceLock> lock_;
+  std::unique_ptr<infrastructure::StoreClaim> claim_;
   std::unique_ptr<application::Store> store_;
   std::unique_ptr<application::MessageQueue> queue_;
   infrastructure::WorkerIdentity identity_;
@@ -127,12 +126,9 @@ SchedulerResult<void> Application::build() {
   ::umask(077);  // what we write is nobody else's business
   std::signal(SIGPIPE, SIG_IGN);
   if (with_dispatcher()) {
-    // By the file and not by data_dir: two dispatchers over one file would take each other's work away.
-    TRY(const auto file, infrastructure::sqlite_path(settings_.database, settings_.data_dir));
-    TRY(auto lock, infrastructure::InstanceLock::take(infrastructure::directory_of(file)));
-    lock_ = std::make_unique<infrastructure::InstanceLock>(std::move(lock));
+    TRY(claim_, infrastructure::StoreFactory::claim(settings_));
   }
-  TRY(store_, infrastructure::StoreFactory::create(settings_.database, settings_.data_dir, clock_));
+  TRY(store_, infrastructure::StoreFactory::create(settings_, clock_));
   TRY(queue_, infrastructure::MessageQueueFactory::create(settings_.message_queue, timer_));
   if (with_dispatcher()) build_dispatcher();
   if (with_worker()) CHECK(build_worker());

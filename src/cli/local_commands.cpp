@@ -82,17 +82,17 @@ Verb migrate_verb(Session& session, std::string name, std::string doc,
                                   .into = &it->data_dir},
                                  {.names = "--database-url",
                                   .value = "URL",
-                                  .doc = "sqlite:PATH; else database.url of the settings",
+                                  .doc = "sqlite:PATH or postgresql://…; else database.url of the settings",
                                   .into = &it->database_url}};
   const bool destroys = act == reset;
   if (destroys) options.push_back({.names = "--yes", .value = {}, .doc = "really delete everything", .into = &it->yes});
   return {std::move(name), std::move(doc), std::move(options), [&session, it, act, destroys]() -> Outcome<Exit> {
             TRY(const auto settings, settings_of(session, *it));
-            const auto url = "sqlite:" + config::sqlite_path(settings);
+            const auto url = config::without_password(config::store_url(settings));
             if (destroys && !it->yes)
               return failed(Exit::usage,
                             fmt::format("this deletes all tasks, runs and history in {}; add --yes to do it", url));
-            TRY(const auto schema, open_schema(session, url));
+            TRY(const auto schema, open_schema(session, config::store_url(settings)));
             return act(session, *schema, url);
           }};
 }

@@ -112,12 +112,11 @@ void apply_variable(const std::string& name, const std::string& value, Draft& dr
 void check_database(Draft& draft) {
   const auto& url = draft.config.database.url;
   if (url.empty()) return;
-  if (url.starts_with("postgresql:") || url.starts_with("postgres:"))
-    return draft.fault_of("database.url",
-                          "this version stores in SQLite only, PostgreSQL is not there yet; use sqlite:PATH, for "
-                          "example sqlite:./data/scheduler.db, or leave the key out");
+  if (is_postgres(url)) return;
   if (!url.starts_with(kSqlite) || url.size() == kSqlite.size() || url.starts_with("sqlite://"))
-    draft.fault_of("database.url", "must be sqlite:PATH, for example sqlite:/var/lib/scheduler/scheduler.db");
+    draft.fault_of("database.url",
+                   "must be sqlite:PATH, for example sqlite:/var/lib/scheduler/scheduler.db, or "
+                   "postgresql://USER:PASSWORD@HOST:PORT/DATABASE");
 }
 
 bool is_worker_name(std::string_view name) {
@@ -180,9 +179,10 @@ std::map<std::string, std::string> scheduler_environment() {
   return found;
 }
 
-std::string sqlite_path(const AppConfig& config) {
-  if (config.database.url.empty()) return config.data_dir + "/scheduler.db";
-  return config.database.url.substr(kSqlite.size());
+std::string store_url(const AppConfig& config) {
+  return config.database.url.empty() ? fmt::format("{}{}/scheduler.db", kSqlite, config.data_dir) : config.database.url;
 }
+
+bool is_postgres(std::string_view url) { return url.starts_with("postgresql://") || url.starts_with("postgres://"); }
 
 }  // namespace scheduler::config

@@ -21,8 +21,9 @@ struct ApiConfig {
 };
 
 struct DatabaseConfig {
-  std::string url;          // "sqlite:PATH"; empty: sqlite:<data_dir>/scheduler.db
-  int max_connections = 2;  // 1–64 readers beside the one writer
+  std::string url;  // "sqlite:PATH" or "postgresql://…"; empty: sqlite:<data_dir>/scheduler.db
+  // 0–64. SQLite: readers beside the one writer; PostgreSQL: connections of this process. 0 chooses: 2, or 8.
+  int max_connections = 0;
 };
 
 struct MessageQueueConfig {
@@ -71,8 +72,11 @@ struct AppConfig {
                                                      const std::map<std::string, std::string>& overrides);
 [[nodiscard]] std::map<std::string, std::string> scheduler_environment();
 
-// The file that database.url names, for settings that passed load_config.
-[[nodiscard]] std::string sqlite_path(const AppConfig& config);
+// What the store is opened with, for settings that passed load_config: "sqlite:PATH" or "postgresql://…".
+[[nodiscard]] std::string store_url(const AppConfig& config);
+[[nodiscard]] bool is_postgres(std::string_view url);
+// user:password@ becomes user:***@, for people's eyes.
+[[nodiscard]] std::string without_password(std::string_view url);
 
 // The settings in force as TOML, secrets redacted; and the commented defaults, ready to be edited.
 [[nodiscard]] std::string to_toml(const AppConfig& config);

@@ -26,8 +26,10 @@ const Setting kSettings[] = {
     {"api.bind_address", Text{IN(api.bind_address)},
      "host:port; only loopback hosts until accounts exist. Port 0 takes any free one."},
 
-    {"database.url", Text{IN(database.url)}, "sqlite:PATH; empty means sqlite:<data_dir>/scheduler.db."},
-    {"database.max_connections", Number{IN(database.max_connections), 1, 64}, "Readers beside the one writer."},
+    {"database.url", Text{IN(database.url)},
+     "sqlite:PATH or postgresql://USER:PASSWORD@HOST:PORT/DATABASE; empty means sqlite:<data_dir>/scheduler.db."},
+    {"database.max_connections", Number{IN(database.max_connections), 0, 64},
+     "SQLite: readers beside the one writer; PostgreSQL: connections of this process. 0 chooses."},
 
     {"message_queue.type", Text{IN(message_queue.type), kQueueTypes}, "What carries work to the workers."},
 

@@ -74,4 +74,6 @@ std::string example_toml() {
          write_toml({}, true);
 }
 
+std::string without_password(std::string_view url) { return redacted(url); }
+
 }  // namespace scheduler::config

@@ -1,6 +1,7 @@
 // infrastructure/store_factory.hpp — settings in, store out.
 #pragma once
 
+#include "application/ports/schema_admin.hpp"
 #include "application/ports/store.hpp"
 #include "config/app_config.hpp"
 #include "core/clock.hpp"
@@ -10,18 +11,32 @@
 
 namespace scheduler::infrastructure {
 
-// The database file of these settings: database.url, or scheduler.db in data_dir.
-[[nodiscard]] SchedulerResult<std::string> sqlite_path(const config::DatabaseConfig& settings,
-                                                       const std::string& data_dir);
+// The file of "sqlite:PATH". Config for another kind of URL.
+[[nodiscard]] SchedulerResult<std::string> sqlite_path(const std::string& database_url);
 
 // The directory that holds it; "." for a plain file name.
 [[nodiscard]] std::string directory_of(const std::string& path);
 
+// Given back when it is destroyed.
+class StoreClaim {
+ public:
+  virtual ~StoreClaim() = default;
+};
+
 class StoreFactory {
  public:
-  // Opens the database and brings its schema up to date; `clock` outlives the store. Config or Database.
-  [[nodiscard]] static SchedulerResult<std::unique_ptr<application::Store>> create(
-      const config::DatabaseConfig& settings, const std::string& data_dir, const Clock& clock);
+  // Opens the database and brings its schema up to date. SQLite tells the time of `clock`, which outlives the store;
+  // PostgreSQL its server's. Config, Unavailable or Database.
+  [[nodiscard]] static SchedulerResult<std::unique_ptr<application::Store>> create(const config::AppConfig& settings,
+                                                                                   const Clock& clock);
+
+  // Before a dispatcher starts: where only one process may dispatch from the store, this is the one. So it is with a
+  // SQLite file, and with the embedded queue, which no other process hears. Unavailable, and a sentence that says who
+  // is there, when another one is.
+  [[nodiscard]] static SchedulerResult<std::unique_ptr<StoreClaim>> claim(const config::AppConfig& settings);
 };
+
+// For OpenSchemaAdmin.
+[[nodiscard]] SchedulerResult<std::unique_ptr<application::SchemaAdmin>> open_schema(const std::string& database_url);
 
 }  // namespace scheduler::infrastructure

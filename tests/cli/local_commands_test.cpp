@@ -126,7 +126,15 @@ TEST(Migrate, Faults_HaveTheirExitCode) {
   Asked asked;
   EXPECT_EQ(run_cli_alone({"migrate", "run"}, with_schema(asked, true)).exit, 5);
   EXPECT_EQ(run_cli_alone({"migrate", "run"}).exit, 1);
-  EXPECT_EQ(run_cli_alone({"migrate", "run", "--database-url", "postgresql://x"}, with_schema(asked)).exit, 5);
+  EXPECT_EQ(run_cli_alone({"migrate", "run", "--database-url", "mysql://x"}, with_schema(asked)).exit, 5);
+}
+
+TEST(Migrate, UrlWithAPassword_OpensTheStoreAndIsNotShown) {
+  Asked asked;
+  const auto ran =
+      run_cli_alone({"migrate", "run", "--database-url", "postgresql://me:secret@db/x"}, with_schema(asked));
+  EXPECT_EQ(asked.urls, "postgresql://me:secret@db/x ");
+  EXPECT_EQ(ran.out, "postgresql://me:***@db/x: applied 2 migrations\n");
 }
 
 TEST(Config, Show_IsTheSettingsInForce) {

@@ -64,7 +64,7 @@ TEST(LoadConfig, NothingGiven_IsTheDefaults) {
   ASSERT_TRUE(loaded) << loaded.error().message;
   EXPECT_EQ(to_toml(*loaded), to_toml(AppConfig{}));
   EXPECT_EQ(loaded->api.bind_address, "127.0.0.1:8080");
-  EXPECT_EQ(sqlite_path(*loaded), "./data/scheduler.db");
+  EXPECT_EQ(store_url(*loaded), "sqlite:./data/scheduler.db");
 }
 
 TEST(LoadConfig, EveryKey_IsReadFromFile) {
@@ -102,7 +102,7 @@ format = "json"
   EXPECT_EQ(loaded->data_dir, "/srv/x");
   EXPECT_FALSE(loaded->api.enabled);
   EXPECT_EQ(loaded->api.bind_address, "[::1]:0");
-  EXPECT_EQ(sqlite_path(*loaded), "/srv/y.db");
+  EXPECT_EQ(store_url(*loaded), "sqlite:/srv/y.db");
   EXPECT_EQ(loaded->database.max_connections, 64);
   EXPECT_FALSE(loaded->dispatcher.enabled);
   EXPECT_EQ(loaded->dispatcher.strategy, "random");
@@ -215,8 +215,8 @@ TEST(LoadConfig, EveryFault_NamesPlaceKeyAndRemedy) {
       {"timeout of two heartbeats", "[dispatcher]\nworker_timeout_seconds = 10\n",
        "FILE:2: dispatcher.worker_timeout_seconds: 10 must be more than two heartbeats "
        "(worker.heartbeat_interval_seconds is 5); use at least 11, or a shorter heartbeat"},
-      {"PostgreSQL", "[database]\nurl = \"postgresql://me:secret@db/x\"\n",
-       "FILE:2: database.url: this version stores in SQLite only, PostgreSQL is not there yet; use sqlite:PATH"},
+      {"PostgreSQL without slashes", "[database]\nurl = \"postgresql:me:secret@db/x\"\n",
+       "FILE:2: database.url: must be sqlite:PATH, for example"},
       {"other database", "[database]\nurl = \"mysql://x\"\n", "FILE:2: database.url: must be sqlite:PATH, for example"},
       {"no path", "[database]\nurl = \"sqlite:\"\n", "FILE:2: database.url: must be sqlite:PATH, for example"},
       {"slashes that would move the file", "[database]\nurl = \"sqlite://x.db\"\n",
@@ -265,8 +265,8 @@ TEST(LoadConfig, EveryFaultOfTheEnvironment_NamesTheVariable) {
        {{"SCHEDULER_DATABASE__URL_FILE", "/x"}, {"SCHEDULER_DATABASE__URL", "sqlite:x"}},
        "environment SCHEDULER_DATABASE__URL_FILE: database.url: SCHEDULER_DATABASE__URL is set as well; keep one"},
       {"cross check",
-       {{"SCHEDULER_DATABASE__URL", "postgresql://me:secret@db/x"}},
-       "environment SCHEDULER_DATABASE__URL: database.url: this version stores in SQLite only"},
+       {{"SCHEDULER_DATABASE__URL", "mysql://me:secret@db/x"}},
+       "environment SCHEDULER_DATABASE__URL: database.url: must be sqlite:PATH"},
   };
   for (const auto& row : rows) {
     EXPECT_THAT(faults_of("", row.environment), HasSubstr(row.message)) << row.name;
@@ -317,7 +317,7 @@ TEST(ShippedFiles, EachOne_Loads) {
   const auto production = load_config(source_file("config/production.toml"), {}, {});
   ASSERT_TRUE(production) << production.error().message;
   EXPECT_EQ(production->log.format, "json");
-  EXPECT_EQ(sqlite_path(*production), "/var/lib/scheduler/scheduler.db");
+  EXPECT_EQ(store_url(*production), "sqlite:/var/lib/scheduler/scheduler.db");
 }
 
 TEST(ToToml, AnySettings_ReadBackTheSame) {

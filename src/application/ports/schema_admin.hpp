@@ -32,7 +32,7 @@ class SchemaAdmin {
   virtual SchedulerResult<void> reset() = 0;
 };
 
-// Opens the store that `database_url` names ("sqlite:PATH").
+// Opens the store that `database_url` names ("sqlite:PATH", "postgresql://…").
 using OpenSchemaAdmin = std::function<SchedulerResult<std::unique_ptr<SchemaAdmin>>(const std::string& database_url)>;
 
 }  // namespace scheduler::application

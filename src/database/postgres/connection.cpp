@@ -149,8 +149,8 @@ Async<void> Connection::connect() {
   constexpr auto kKeys =
       std::to_array<const char*>({"target_session_attrs", "keepalives_idle", "tcp_user_timeout", "client_encoding",
                                   "fallback_application_name", "dbname", nullptr});
-  const std::array<const char*, kKeys.size()> values = {"read-write",         "30",   "15000", "UTF8", "scheduler",
-                                                        options_.url.c_str(), nullptr};
+  const std::array<const char*, kKeys.size()> values = {
+      "read-write", "30", "15000", "UTF8", options_.application_name.c_str(), options_.url.c_str(), nullptr};
   connection_ = PQconnectStartParams(kKeys.data(), values.data(), 1);
   const auto refused = [this] {
     broken_ = true;

@@ -1,6 +1,7 @@
 #include "infrastructure/postgres/postgres_schema_admin.hpp"
 
 #include "database/postgres/migrations.hpp"
+#include "infrastructure/postgres/blocking.hpp"
 #include "infrastructure/postgres/rows.hpp"
 
 namespace scheduler::infrastructure {
@@ -9,18 +10,7 @@ namespace {
 using application::MigrationStatus;
 using database::postgres::Connection;
 using database::postgres::embedded_migrations;
-
-template <class T>
-asio::awaitable<void> keep(Async<T> work, SchedulerResult<T>& into) {
-  into = co_await std::move(work);
-}
-
-template <class T>
-SchedulerResult<T> blocking(Async<T> work) {
-  SchedulerResult<T> result;
-  run_blocking(keep(std::move(work), result));
-  return result;
-}
+using postgres::blocking;
 
 Async<int> run_on(std::string url) {
   CO_TRY(const auto connection, Connection::open({.url = std::move(url)}));

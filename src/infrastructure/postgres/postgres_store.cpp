@@ -1,6 +1,7 @@
 #include "infrastructure/postgres/postgres_store.hpp"
 
 #include "database/postgres/migrations.hpp"
+#include "infrastructure/postgres/blocking.hpp"
 #include "infrastructure/postgres/rows.hpp"
 
 #include <fmt/format.h>
@@ -25,7 +26,7 @@ constexpr int kOldestServer = 140'000;
 constexpr auto kRoom =
     "SELECT current_setting('max_connections')::bigint - current_setting('superuser_reserved_connections')::bigint,"
     " (SELECT count(*) FROM pg_stat_activity WHERE coalesce(backend_type, 'client backend') = 'client backend'"
-    " AND pid <> pg_backend_pid() AND coalesce(application_name, '') NOT LIKE 'scheduler %') + (SELECT"
+    " AND pid <> pg_backend_pid() AND coalesce(application_name, '') NOT LIKE 'scheduler % pool %') + (SELECT"
     " coalesce(sum(substring(application_name FROM 'pool ([0-9]+)$')::bigint), 0)::bigint"
     " FROM (SELECT DISTINCT application_name FROM pg_stat_activity WHERE application_name LIKE 'scheduler % pool %'"
     " AND pid <> pg_backend_pid()) schedulers)";
@@ -65,18 +66,12 @@ Async<std::string> prepare(Options options) {
   co_return fmt::format("PostgreSQL {}.{}", version / 10'000, version % 10'000);
 }
 
-asio::awaitable<void> keep(Async<std::string> work, SchedulerResult<std::string>& into) {
-  into = co_await std::move(work);
-}
-
 }  // namespace
 
 SchedulerResult<std::unique_ptr<PostgresStore>> PostgresStore::open(Options options, const Clock* clock) {
   options.connection.application_name = application_name(options.connections_max);
-  SchedulerResult<std::string> engine;
-  run_blocking(keep(prepare(options), engine));
-  if (!engine) return std::unexpected(std::move(engine).error());
-  return std::unique_ptr<PostgresStore>(new PostgresStore(std::move(options), *std::move(engine), clock));
+  TRY(auto engine, postgres::blocking(prepare(options)));
+  return std::unique_ptr<PostgresStore>(new PostgresStore(std::move(options), std::move(engine), clock));
 }
 
 PostgresStore::PostgresStore(Options options, std::string engine, const Clock* clock)

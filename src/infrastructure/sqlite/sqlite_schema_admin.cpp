@@ -50,7 +50,7 @@ class SqliteSchemaAdmin final : public application::SchemaAdmin {
 }  // namespace
 
 SchedulerResult<std::unique_ptr<application::SchemaAdmin>> open_sqlite_schema(const std::string& database_url) {
-  TRY(auto path, sqlite_path({.url = database_url}, "."));
+  TRY(auto path, sqlite_path(database_url));
   return std::make_unique<SqliteSchemaAdmin>(std::move(path));
 }
 

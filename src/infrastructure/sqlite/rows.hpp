@@ -12,6 +12,7 @@
 namespace scheduler::infrastructure {
 
 using database::sqlite::Connection;
+using database::sqlite::RowSet;
 using database::sqlite::Statement;
 
 // FROM tasks t. The dependencies are rows of their own.

@@ -37,29 +37,42 @@ project_files() {
 
 # --- Debian packages ---
 
-wanted_packages() { sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' "$root/scripts/packages.txt"; }
+wanted_packages() { sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' "$root/scripts/$1"; }  # $1: the list
 
 missing_packages() {
   local installed
   # shellcheck disable=SC2046  # package names hold no spaces
-  installed=$(dpkg-query -W -f='${Package} ${db:Status-Status}\n' $(wanted_packages) 2>/dev/null |
+  installed=$(dpkg-query -W -f='${Package} ${db:Status-Status}\n' $(wanted_packages "$1") 2>/dev/null |
     sed -n 's/ installed$//p') || true
-  comm -23 <(wanted_packages | sort -u) <(sort -u <<<"$installed")
+  comm -23 <(wanted_packages "$1" | sort -u) <(sort -u <<<"$installed")
 }
 
 apt() {  # apt get-command arguments…: quiet, as root, never asking
   DEBIAN_FRONTEND=noninteractive "${as_root[@]}" apt-get -qq -y -o DPkg::Lock::Timeout=300 "$@" </dev/null
 }
 
-# Everything listed in scripts/packages.txt is there afterwards.
+# The machine's own servers stay as they are: what a package brings along does not start by being installed.
+install_quietly() (
+  policy=/usr/sbin/policy-rc.d
+  if [[ ! -e $policy ]]; then
+    trap '"${as_root[@]}" rm -f "$policy"' EXIT
+    printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" install -m 755 /dev/stdin "$policy"
+  fi
+  apt install --no-install-recommends "$@"
+)
+
+# ensure_packages [list]: everything listed in scripts/packages.txt, or in another list there, is there afterwards.
+# shellcheck disable=SC2120  # without an argument: the list that everybody needs
 ensure_packages() {
+  local list=${1:-packages.txt}
   if ! command -v dpkg-query >/dev/null; then
-    if command -v clang++-19 >/dev/null && command -v cmake >/dev/null && command -v ninja >/dev/null; then return; fi
+    if [[ $list == packages.txt ]] && command -v clang++-19 >/dev/null && command -v cmake >/dev/null &&
+      command -v ninja >/dev/null; then return; fi
     die "this is no Debian system, so packages cannot be installed for you" \
-      "install what scripts/packages.txt lists (clang 19, CMake 3.25, Ninja and the libraries) and try again"
+      "install what scripts/$list lists (clang 19, CMake 3.25, Ninja and the libraries) and try again"
   fi
   local missing
-  missing=$(missing_packages)
+  missing=$(missing_packages "$list")
   if [[ -z $missing ]]; then return; fi
 
   # shellcheck disable=SC2086  # package names hold no spaces
@@ -75,9 +88,9 @@ ensure_packages() {
   log=$(mktemp "${TMPDIR:-/tmp}/scheduler-packages.XXXXXX")
   # The lists may be absent (fresh image) or old (the version they name is gone from the mirror): read them then only.
   # shellcheck disable=SC2086
-  if ! { apt-cache show $missing && apt install --no-install-recommends $missing; } >"$log" 2>&1; then
+  if ! { apt-cache show $missing && install_quietly $missing; } >"$log" 2>&1; then
     say "dev: reading the package lists first (apt-get update)"
-    if ! { apt update && apt install --no-install-recommends $missing; } >>"$log" 2>&1; then
+    if ! { apt update && install_quietly $missing; } >>"$log" 2>&1; then
       tail -n 30 "$log" >&2
       die "installing packages failed; the end of $log is above" \
         "is the network up, and is this Debian 12 (bookworm)? It says: $(. /etc/os-release && echo "$PRETTY_NAME")"

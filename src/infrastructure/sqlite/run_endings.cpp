@@ -1,8 +1,8 @@
 #include "infrastructure/sqlite/run_endings.hpp"
 
 #include "domain/dependencies.hpp"
-#include "infrastructure/sqlite/guards.hpp"
 #include "infrastructure/sqlite/run_insert.hpp"
+#include "infrastructure/store/guards.hpp"
 
 #include <fmt/format.h>
 

@@ -1,8 +1,9 @@
 #include "infrastructure/sqlite/sqlite_dispatch_repository.hpp"
 
-#include "infrastructure/sqlite/guards.hpp"
 #include "infrastructure/sqlite/rows.hpp"
 #include "infrastructure/sqlite/run_endings.hpp"
+#include "infrastructure/store/guards.hpp"
+#include "infrastructure/store/report_rules.hpp"
 
 #include <fmt/format.h>
 
@@ -229,47 +230,6 @@ SchedulerResult<std::vector<bool>> mark_all_dispatched(Connection& connection, c
   return won;
 }
 
-// What happens to the run when its attempt has ended so.
-struct NextStep {
-  Event event = Event::succeed;
-  std::optional<TimePoint> retry_at;  // nothing: the run ends
-};
-
-NextStep next_step(const Ended& it, domain::Reason cancel_reason) {
-  const bool lost = it.attempt_state == domain::AttemptState::lost;
-  if (const auto* retry = std::get_if<domain::RetryAt>(&it.next)) {
-    // The mark came after the decision to retry: a cancelled run is not tried again.
-    if (cancel_reason != domain::Reason::none) return {Event::cancel, std::nullopt};
-    return {lost ? Event::rescue : Event::retry, retry->due};
-  }
-  switch (std::get<domain::End>(it.next).state) {
-    case RunState::succeeded:
-      return {Event::succeed, std::nullopt};
-    case RunState::timed_out:
-      return {Event::time_out, std::nullopt};
-    case RunState::cancelled:
-      return {Event::cancel, std::nullopt};
-    case RunState::failed:
-      return {lost ? Event::give_up : Event::fail, std::nullopt};
-    default:
-      assert(false && "an attempt ends its run succeeded, failed, timed_out or cancelled");
-      return {};
-  }
-}
-
-// How a run ends, where it ends.
-struct RunEnd {
-  RunState state = RunState::succeeded;
-  domain::Reason reason = domain::Reason::none;
-  std::string message;
-  std::optional<int> exit_code, http_status;
-};
-
-// The mark won over what would have followed.
-RunEnd cancelled(domain::Reason why) {
-  return {RunState::cancelled, why, domain::cancel_message(why, "before another attempt")};
-}
-
 // One batch of reports: the runs are read, each change is decided on what the changes before it have left, and each
 // kind of change is written by one statement. A run is begun at most once here and ended, retried or handed back at
 // most once.
@@ -361,12 +321,7 @@ class Reports {
       current->token += revoke ? 1 : 0;
       return true;
     }
-    const auto& outcome = it.outcome;
-    // Whatever its attempt met (an exit code, a lost worker): that the run ends here is the cancel's doing.
-    const bool overruled = allowed->to == RunState::cancelled && it.attempt_state != domain::AttemptState::cancelled;
-    RunEnd as_reported{allowed->to, outcome.reason, outcome.message, outcome.exit_code, outcome.http_status};
-    end(it.run, *current, overruled ? cancelled(current->cancel_reason) : std::move(as_reported), it.ended_at, revoke,
-        lost);
+    end(it.run, *current, end_of(it, allowed->to, current->cancel_reason), it.ended_at, revoke, lost);
     return true;
   }
 

@@ -1,10 +1,10 @@
 #include "infrastructure/sqlite/sqlite_slot_repository.hpp"
 
 #include "domain/route.hpp"
-#include "infrastructure/sqlite/guards.hpp"
 #include "infrastructure/sqlite/rows.hpp"
 #include "infrastructure/sqlite/run_endings.hpp"
 #include "infrastructure/sqlite/run_insert.hpp"
+#include "infrastructure/store/guards.hpp"
 
 #include <fmt/format.h>
 

@@ -8,8 +8,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <arpa/inet.h>
+#include <csignal>
 #include <limits>
 #include <optional>
+#include <sys/socket.h>
+#include <unistd.h>
 
 namespace scheduler::database::postgres {
 namespace {
@@ -284,6 +288,36 @@ TEST_F(PostgresTest, Call_ServerBecameReadOnly_DropsTheConnection) {
   const auto pid = ok(value<int>(database, "SELECT pg_backend_pid()"));
   ok(database.query("SET default_transaction_read_only = on"));
   EXPECT_NE(ok(value<int>(database, "SELECT pg_backend_pid()")), pid);
+}
+
+// A peer that is there and says nothing: its host hangs, or a firewall forgot the connection.
+TEST_F(PostgresTest, Call_ServerSaysNothing_IsGivenUpAndTheNextOneHasAnotherConnection) {
+  options.connection.call_timeout = 50ms;
+  Database database(options);
+  const auto pid = ok(value<int>(database, "SELECT pg_backend_pid()"));
+  ASSERT_EQ(::kill(pid, SIGSTOP), 0) << "the backend runs as another user";
+  const auto why = error(database.query("SELECT 1"));
+  ::kill(pid, SIGCONT);
+  EXPECT_EQ(why.kind, ErrorKind::Timeout);
+  EXPECT_NE(ok(value<int>(database, "SELECT pg_backend_pid()")), pid);
+}
+
+TEST(PostgresConnect, ListenerThatNeverAnswers_IsGivenUp) {
+  const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+  socklen_t size = sizeof address;
+  ASSERT_EQ(::bind(listener, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(::listen(listener, 1), 0);
+  ASSERT_EQ(::getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  Options options;
+  options.connection.url = fmt::format("postgresql://u:p@127.0.0.1:{}/d", ntohs(address.sin_port));
+  options.connection.connect_timeout = 50ms;
+  Database database(options);
+  const auto refused = run_async(database.query("SELECT 1"));
+  ::close(listener);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::Unavailable);
+  EXPECT_THAT(refused.error().message, HasSubstr("did not answer within 50 ms"));
 }
 
 TEST_F(PostgresTest, Connect_WrongPassword_IsRefusedWithoutTellingIt) {

@@ -4,16 +4,15 @@ prove from the database that nothing was lost or doubled.
 
 usage: postgres_test.py PATH_TO_SCHEDULER PATH_TO_SERVICES_SH; exit status 77: no PostgreSQL is installed
 """
-import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.error
-import urllib.request
+
+from scheduler_process import Scheduler, wait_for
 
 BIN = "/usr/lib/postgresql/15/bin"
 
@@ -39,52 +38,19 @@ class Server:
                               text=True).stdout.strip()
 
 
-class Scheduler:
-    def __init__(self, program, directory, database_url):
-        self.program, self.directory, self.process, self.url = program, directory, None, None
-        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("SCHEDULER_")}
-        self.environment["SCHEDULER_DATABASE__URL"] = database_url
-
-    def start(self):
-        self.process = subprocess.Popen(
-            [self.program, "--data-dir", self.directory, "--bind", "127.0.0.1:0", "--log-format", "json"],
-            stderr=subprocess.PIPE, text=True, env=self.environment)
-        for line in self.process.stderr:
-            if found := re.search(r'"port":"?(\d+)', line):
-                self.url = f"http://127.0.0.1:{found.group(1)}"
-            if '"msg":"ready"' in line:
-                # What it says later must not fill the pipe.
-                subprocess.Popen(["cat"], stdin=self.process.stderr, stdout=subprocess.DEVNULL)
-                return
-        raise SystemExit(f"the scheduler did not start; exit code {self.process.wait()}")
-
-    def call(self, method, path, body=None):
-        request = urllib.request.Request(self.url + path, method=method,
-                                         data=None if body is None else json.dumps(body).encode(),
-                                         headers={"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=20) as reply:
-            return json.load(reply)["data"]
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-
-def wait_for(what, condition, seconds=40):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+def even_while_away(condition):
+    """The same condition, not met while server or scheduler cannot be asked."""
+    def asked():
         try:
-            if seen := condition():
-                return seen
+            return condition()
         except (urllib.error.URLError, subprocess.CalledProcessError):
-            pass  # it is away for the moment
-        time.sleep(0.05)
-    raise SystemExit(f"waited {seconds} s in vain for: {what}")
+            return None
+    return asked
 
 
 def check(server, scheduler):
     scheduler.start()
-    second = subprocess.run([scheduler.program, "--data-dir", scheduler.directory, "--bind", "127.0.0.1:0"],
+    second = subprocess.run([scheduler.program, "--data-dir", scheduler.data_dir, "--bind", "127.0.0.1:0"],
                             env=scheduler.environment, capture_output=True, text=True, timeout=30)
     assert second.returncode == 1 and "already runs" in second.stderr, (second.returncode, second.stderr)
     assert server.url.split(":")[2].split("@")[0] not in second.stderr, "the password is in a message"
@@ -109,10 +75,10 @@ def check(server, scheduler):
     server.down()
     time.sleep(1)  # an outage takes time
     server.up()
-    wait_for("fires after the restart of the server", lambda: succeeded() >= before + 3)
+    wait_for("fires after the restart of the server", even_while_away(lambda: succeeded() >= before + 3))
     assert scheduler.process.poll() is None, "the scheduler ended"
 
-    wait_for("a pause", lambda: scheduler.call("POST", f"/api/tasks/{task}/pause", {}))
+    wait_for("a pause", even_while_away(lambda: scheduler.call("POST", f"/api/tasks/{task}/pause", {})))
     wait_for("the end of every run", lambda: server.ask("SELECT count(*) FROM task_runs WHERE ended_at IS NULL") == "0",
              seconds=90)
     states = server.ask(f"SELECT string_agg(DISTINCT state, ',') FROM task_runs WHERE id IN ({','.join(map(str, acknowledged))})")
@@ -134,7 +100,7 @@ def main(program, services):
     with tempfile.TemporaryDirectory() as directory:
         os.chmod(directory, 0o755)  # the server's own user works below it
         server = Server(services, os.path.join(directory, "server"))
-        scheduler = Scheduler(program, os.path.join(directory, "data"), server.url)
+        scheduler = Scheduler(program, os.path.join(directory, "data"), DATABASE__URL=server.url)
         try:
             check(server, scheduler)
         finally:

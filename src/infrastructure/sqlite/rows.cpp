@@ -2,15 +2,29 @@
 
 #include <fmt/format.h>
 
+#include <unordered_map>
+
 namespace scheduler::infrastructure {
 
 SchedulerResult<std::vector<domain::Task>> read_tasks(Connection& connection, Statement rows) {
   TRY(auto tasks, rows.all(read_task));
-  for (auto& task : tasks) {
-    TRY(task.spec.dependencies,
-        connection.query("SELECT upstream_id FROM task_dependencies WHERE task_id = ? ORDER BY position", task.id)
-            .values<TaskId>());
+  RowSet ids;
+  for (const auto& task : tasks) ids.add(task.id);
+  auto edges = connection.query(
+      "SELECT d.task_id, d.upstream_id FROM rows(?1) CROSS JOIN task_dependencies d ON d.task_id = c1"
+      " ORDER BY d.task_id, d.position",
+      ids);
+  std::unordered_map<TaskId, std::vector<TaskId>> upstreams;
+  for (;;) {
+    TRY(const bool found, edges.step());
+    if (!found) break;
+    TaskId task, upstream;
+    edges.read(task, upstream);
+    upstreams[task].push_back(upstream);
   }
+  for (auto& task : tasks)
+    if (const auto found = upstreams.find(task.id); found != upstreams.end())
+      task.spec.dependencies = std::move(found->second);
   return tasks;
 }
 

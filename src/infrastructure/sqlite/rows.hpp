@@ -7,6 +7,7 @@
 namespace scheduler::infrastructure {
 
 using database::sqlite::Connection;
+using database::sqlite::RowSet;
 using database::sqlite::Statement;
 
 // Rows of kTaskColumns.

@@ -13,6 +13,9 @@ using database::sqlite::Connection;
 [[nodiscard]] SchedulerResult<RunId> insert_run(Connection& connection, const NewFire& fire, int shard_index,
                                                 int shard_total);
 
+// The id of the next run; those after it are free as well.
+[[nodiscard]] SchedulerResult<std::int64_t> next_run_id(Connection& connection);
+
 // One run for each shard, in order.
 [[nodiscard]] SchedulerResult<std::vector<RunId>> insert_runs(Connection& connection, const NewFire& fire,
                                                               int shard_total);

@@ -206,6 +206,7 @@ SchedulerResult<void> Connection::execute_script(const std::string& sql) {
 }
 
 std::int64_t Connection::last_insert_id() const { return sqlite3_last_insert_rowid(handle_); }
+std::int64_t Connection::total_changes() const { return sqlite3_total_changes64(handle_); }
 bool Connection::in_transaction() const { return sqlite3_get_autocommit(handle_) == 0; }
 
 SchedulerResult<Transaction> Transaction::begin(Connection& connection, Kind kind) {

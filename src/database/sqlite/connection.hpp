@@ -190,6 +190,7 @@ class Connection {
   SchedulerResult<void> execute_script(const std::string& sql);
 
   [[nodiscard]] std::int64_t last_insert_id() const;
+  [[nodiscard]] std::int64_t total_changes() const;  // rows changed since the connection was opened
   [[nodiscard]] bool in_transaction() const;
 
   // From here on the owner calls checkpoint(); before, a commit does it by itself at every 4,096 pages of log.

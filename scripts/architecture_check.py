@@ -29,6 +29,8 @@ WRAPPED_BY = {
     "spdlog/": {"infrastructure"},
     "prometheus/": {"infrastructure"},
     "date/": {"infrastructure"},
+    "hiredis/": {"infrastructure"},
+    "amqp": {"infrastructure"},
     "sodium": {"infrastructure"},
     "zlib.h": {"infrastructure", "api"},
     "fmt/": None,  # anywhere

@@ -187,9 +187,10 @@ SchedulerResult<void> RabbitThread::open() {
   set_socket(amqp_get_sockfd(link_));
   const auto reply = log_in(link_, settings_);
   if (reply.reply_type == AMQP_RESPONSE_NORMAL) return {};
-  std::string_view why = amqp_error_string2(reply.library_error);
-  if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION && reply.reply.id == AMQP_CONNECTION_CLOSE_METHOD)
-    why = text_of(static_cast<const amqp_connection_close_t*>(reply.reply.decoded)->reply_text);
+  if (reply.reply_type != AMQP_RESPONSE_SERVER_EXCEPTION || reply.reply.id != AMQP_CONNECTION_CLOSE_METHOD)
+    return fail(ErrorKind::Unavailable,
+                fmt::format("the login did not end well ({})", amqp_error_string2(reply.library_error)));
+  const auto why = text_of(static_cast<const amqp_connection_close_t*>(reply.reply.decoded)->reply_text);
   return fail(ErrorKind::Unavailable,
               fmt::format("it refuses us ({}); correct user, password and vhost in message_queue.url", why));
 }

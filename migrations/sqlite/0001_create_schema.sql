@@ -76,7 +76,7 @@ CREATE TABLE task_runs (
   started_at       INTEGER,
   ended_at         INTEGER,
   missing_since    INTEGER,  -- its worker's inventory has not listed it since
-  cancel_requested INTEGER NOT NULL DEFAULT 0,
+  cancel_reason    TEXT NOT NULL DEFAULT 'none',  -- marked for cancel; its worker is to stop it
   reason           TEXT NOT NULL DEFAULT 'none',
   message          TEXT NOT NULL DEFAULT '',
   exit_code        INTEGER,
@@ -130,9 +130,10 @@ CREATE TABLE task_attempts (
   PRIMARY KEY (run_id, number)
 ) STRICT, WITHOUT ROWID;
 
--- One row for each fire time and shard, or for a range of fire times that were skipped together.
+-- One row for each fire time and shard, or for a range of fire times that were skipped together. Written by the
+-- transaction that has just updated the task: no foreign key looks for it again.
 CREATE TABLE schedule_slots (
-  task_id     INTEGER NOT NULL REFERENCES tasks (id),
+  task_id     INTEGER NOT NULL,
   slot        INTEGER NOT NULL,  -- the last one of a range
   shard       INTEGER NOT NULL,
   first_slot  INTEGER NOT NULL,
@@ -140,8 +141,10 @@ CREATE TABLE schedule_slots (
   reason      TEXT NOT NULL,
   run_id      INTEGER,
   decided_at  INTEGER NOT NULL,
-  PRIMARY KEY (task_id, slot, shard)
+  -- The time first: new rows stand together at the end, whatever the number of tasks and the length of their history.
+  PRIMARY KEY (slot, task_id, shard)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX schedule_slots_skipped ON schedule_slots (task_id, slot) WHERE disposition = 'skipped';
 
 -- One row for each incarnation; the newest of a worker has the largest id.
 CREATE TABLE workers (

@@ -1,6 +1,7 @@
 #include "api/handler.hpp"
 
 #include "api/query.hpp"
+#include "api/run_json.hpp"
 
 #include <fmt/format.h>
 
@@ -67,6 +68,14 @@ bool client_has(const Request& request, std::string_view etag) {
     if (tag == etag) return true;
   }
   return false;
+}
+
+Reply new_runs_reply(const Context& context, const application::NewRuns& made) {
+  JsonWriter json;
+  write_new_runs(json, made);
+  auto reply = success(context, json.take(), 202);
+  if (!made.runs.empty()) reply.headers.emplace_back("Location", fmt::format("/api/runs/{}", made.runs[0].id.value));
+  return reply;
 }
 
 SchedulerResult<void> no_query(const Request& request) { return QueryReader(request.query).finish(); }

@@ -1,4 +1,4 @@
-// api/handler.hpp — what the handlers share: ids from paths, preconditions.
+// api/handler.hpp — what the handlers share: ids from paths, preconditions, the reply with new runs.
 #pragma once
 
 #include "api/router.hpp"
@@ -18,6 +18,9 @@ namespace scheduler::api {
 [[nodiscard]] SchedulerResult<std::optional<std::int64_t>> if_match_version(const Request& request);
 // True where If-None-Match lists `etag`: the client has what we would send.
 [[nodiscard]] bool client_has(const Request& request, std::string_view etag);
+
+// 202 with the runs that were made; Location is the first one's.
+[[nodiscard]] Reply new_runs_reply(const Context& context, const application::NewRuns& made);
 
 // For routes that read no query.
 [[nodiscard]] SchedulerResult<void> no_query(const Request& request);

@@ -1,6 +1,6 @@
 #include "api/json_writer.hpp"
 
-#include "api/url.hpp"
+#include "core/utf8.hpp"
 
 #include <fmt/format.h>
 
@@ -75,7 +75,7 @@ void JsonWriter::append_text(std::string_view text) {
     if (text.empty()) break;
 
     const char c = text.front();
-    const auto length = utf8_sequence_length(text);
+    const auto length = first_code_point(text).bytes;
     if (c == '"' || c == '\\')
       (out_ += '\\') += c;
     else if (c == '\n')

@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace scheduler::api {
 
@@ -47,6 +48,19 @@ class JsonWriter {
   template <class T>
   JsonWriter& value(const std::optional<T>& maybe) {
     return maybe ? value(*maybe) : null();
+  }
+
+  template <class T>
+  JsonWriter& value(const std::vector<T>& items) {
+    begin_array();
+    for (const auto& item : items) value(item);
+    return end_array();
+  }
+  template <class T>
+  JsonWriter& array(const std::vector<T>& items, void (*write_item)(JsonWriter&, const T&)) {
+    begin_array();
+    for (const auto& item : items) write_item(*this, item);
+    return end_array();
   }
 
   template <class T>

@@ -13,9 +13,7 @@ template <class T>
 [[nodiscard]] std::string page_json(const application::Page<T>& page, const QueryReader::PageRequest& asked,
                                     void (*write_item)(JsonWriter&, const T&)) {
   JsonWriter json;
-  json.begin_object().key("items").begin_array();
-  for (const auto& item : page.items) write_item(json, item);
-  json.end_array();
+  json.begin_object().key("items").array(page.items, write_item);
   if (asked.page)
     json.member("page", *asked.page).member("page_size", asked.paging.limit);
   else

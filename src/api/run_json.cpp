@@ -19,6 +19,7 @@ void write_reason(JsonWriter& json, domain::Reason reason, const std::string& me
 
 }  // namespace
 
+// The mark in the row is for a worker that has yet to stop it; a run that no worker held was cancelled without one.
 void write_run(JsonWriter& json, const domain::TaskRun& run) {
   json.begin_object()
       .member("id", run.id)
@@ -43,7 +44,7 @@ void write_run(JsonWriter& json, const domain::TaskRun& run) {
       .member("started_at", run.started_at)
       .member("ended_at", run.ended_at)
       .member("duration_ms", duration_ms(run.started_at, run.ended_at))
-      .member("cancel_requested", run.cancel_requested);
+      .member("cancel_requested", run.cancel_requested());
   write_reason(json, run.reason, run.message);
   json.member("exit_code", run.exit_code).member("http_status", run.http_status).end_object();
 }
@@ -65,9 +66,7 @@ void write_attempt(JsonWriter& json, const domain::Attempt& attempt) {
 }
 
 void write_new_runs(JsonWriter& json, const application::NewRuns& made) {
-  json.begin_object().key("runs").begin_array();
-  for (const auto& run : made.runs) write_run(json, run);
-  json.end_array().member("existed", made.existed).end_object();
+  json.begin_object().key("runs").array(made.runs, write_run).member("existed", made.existed).end_object();
 }
 
 void write_task_stats(JsonWriter& json, const application::TaskStats& stats) {

@@ -3,8 +3,6 @@
 #include "api/paging_json.hpp"
 #include "api/run_json.hpp"
 
-#include <fmt/format.h>
-
 namespace scheduler::api {
 namespace {
 
@@ -41,9 +39,7 @@ Async<Reply> list_attempts(const Context& context, const Request& request) {
   CO_ENSURE(no_query(request));
   CO_TRY(const auto attempts, context.services.runs.attempts(id));
   JsonWriter json;
-  json.begin_object().key("items").begin_array();
-  for (const auto& attempt : attempts) write_attempt(json, attempt);
-  json.end_array().end_object();
+  json.begin_object().key("items").array(attempts, write_attempt).end_object();
   co_return success(context, json.take());
 }
 
@@ -59,11 +55,7 @@ Async<Reply> retry_run(const Context& context, const Request& request) {
   CO_UNWRAP(const auto id, run_id(request));
   CO_ENSURE(no_query(request));
   CO_TRY(const auto made, context.services.control.restart_run(id));
-  JsonWriter json;
-  write_new_runs(json, made);
-  auto reply = success(context, json.take(), 202);
-  if (!made.runs.empty()) reply.headers.emplace_back("Location", fmt::format("/api/runs/{}", made.runs[0].id.value));
-  co_return reply;
+  co_return new_runs_reply(context, made);
 }
 
 constexpr auto kRoutes = std::to_array<Route>({

@@ -11,9 +11,7 @@ Async<Reply> preview_schedule(const Context& context, const Request& request) {
   CO_UNWRAP(auto asked, read_preview(request.body));
   CO_TRY(const auto preview, context.services.tasks.preview(std::move(asked)));
   JsonWriter json;
-  json.begin_object().member("explanation", preview.explanation).key("slots").begin_array();
-  for (const auto slot : preview.slots) json.value(slot);
-  json.end_array().end_object();
+  json.begin_object().member("explanation", preview.explanation).member("slots", preview.slots).end_object();
   co_return success(context, json.take());
 }
 

@@ -128,10 +128,8 @@ std::string config_json(const config::AppConfig& config) {
       .begin_object()
       .member("enabled", config.worker.enabled)
       .member("worker_id", config.worker.worker_id)
-      .member("slots", config.worker.slots);
-  json.key("task_types").begin_array();
-  for (const auto& type : config.worker.task_types) json.value(type);
-  json.end_array()
+      .member("slots", config.worker.slots)
+      .member("task_types", config.worker.task_types)
       .member("labels", config.worker.labels)
       .member("heartbeat_interval_seconds", config.worker.heartbeat_interval_seconds)
       .member("drain_timeout_seconds", config.worker.drain_timeout_seconds)

@@ -159,10 +159,8 @@ void write_members(JsonWriter& json, const domain::TaskSpec& spec) {
       .member("base_seconds", spec.retry_backoff.base_seconds)
       .member("factor", spec.retry_backoff.factor)
       .member("cap_seconds", spec.retry_backoff.cap_seconds)
-      .end_object();
-  json.key("dependencies").begin_array();
-  for (const auto upstream : spec.dependencies) json.value(upstream);
-  json.end_array()
+      .end_object()
+      .member("dependencies", spec.dependencies)
       .member("trigger_rule", name_of(spec.trigger_rule))
       .member("overlap_policy", name_of(spec.overlap_policy))
       .member("misfire_policy", name_of(spec.misfire_policy))

@@ -23,14 +23,6 @@ Reply task_reply(const Context& context, const Task& task, int status = 200) {
   return reply;
 }
 
-Reply new_runs_reply(const Context& context, const application::NewRuns& made) {
-  JsonWriter json;
-  write_new_runs(json, made);
-  auto reply = success(context, json.take(), 202);
-  if (!made.runs.empty()) reply.headers.emplace_back("Location", fmt::format("/api/runs/{}", made.runs[0].id.value));
-  return reply;
-}
-
 bool passes(const application::TaskFilter& filter, const Task& task) {
   const auto lower = [](std::string text) {
     std::ranges::transform(text, text.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c + 32) : c; });
@@ -176,7 +168,7 @@ Async<Reply> list_runs_of_task(const Context& context, const Request& request) {
                                 .trigger = query.word<domain::Trigger>("trigger"),
                                 .worker = {}};
   CO_ENSURE(query.finish());
-  CO_TRY([[maybe_unused]] const auto task, context.services.tasks.get(id));  // an unknown task has no empty list
+  CO_CHECK(context.services.tasks.check_history(id));  // an unknown task has no empty list
   CO_TRY(const auto page, context.services.runs.list(std::move(filter), asked.paging));
   co_return success(context, page_json(page, asked, write_run));
 }
@@ -198,9 +190,7 @@ Async<Reply> next_fire_times(const Context& context, const Request& request) {
   CO_ENSURE(query.finish());
   CO_TRY(const auto slots, context.services.tasks.next(id, from, static_cast<int>(count)));
   JsonWriter json;
-  json.begin_object().member("task_id", id).key("slots").begin_array();
-  for (const auto slot : slots) json.value(slot);
-  json.end_array().end_object();
+  json.begin_object().member("task_id", id).member("slots", slots).end_object();
   co_return success(context, json.take());
 }
 

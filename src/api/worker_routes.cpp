@@ -11,10 +11,8 @@ void write_worker(JsonWriter& json, const domain::WorkerInfo& worker) {
       .member("incarnation", worker.incarnation)
       .member("host", worker.host)
       .member("pid", worker.pid)
-      .member("version", worker.version);
-  json.key("task_types").begin_array();
-  for (const auto& type : worker.task_types) json.value(type);
-  json.end_array()
+      .member("version", worker.version)
+      .member("task_types", worker.task_types)
       .member("labels", worker.labels)
       .member("slots", worker.slots)
       .member("capacity", worker.capacity)
@@ -39,9 +37,7 @@ Async<Reply> list_workers(const Context& context, const Request& request) {
   CO_ENSURE(no_query(request));
   CO_TRY(const auto workers, context.services.workers.list());
   JsonWriter json;
-  json.begin_object().key("items").begin_array();
-  for (const auto& worker : workers) write_worker(json, worker);
-  json.end_array().end_object();
+  json.begin_object().key("items").array(workers, write_worker).end_object();
   co_return success(context, json.take());
 }
 

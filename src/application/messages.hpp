@@ -59,7 +59,7 @@ struct TaskControl {
   } kind = Kind::cancel;
   RunId run;
   Token token = 0;
-  domain::Reason reason = domain::Reason::none;  // cancelled_by_user, timeout or worker_lost
+  domain::Reason reason = domain::Reason::none;  // cancelled_by_user, overlap, timeout or worker_lost
 };
 constexpr auto enum_names(TaskControl::Kind) {
   return std::to_array<std::string_view>({"cancel", "retire", "replaced"});

@@ -21,12 +21,10 @@ class SystemServiceImpl final : public SystemService {
     const auto depth = co_await ports_.queue.depth(kStatusQueue);
     add(health, "queue", depth ? fmt::format("{} reports waiting", *depth) : depth.error().message, depth.has_value(),
         ports_.clock.elapsed() - asked);
-    const auto workers = co_await ports_.store.workers().list();
-    const auto alive = workers ? count_alive(*workers) : 0;
-    // No worker does not make this process unready: requests are taken and runs wait.
-    health.checks.push_back(
-        {"workers", alive > 0,
-         alive > 0 ? fmt::format("{} alive", alive) : "no worker is alive; runs wait until one starts"});
+    const auto listed = ports_.clock.elapsed();
+    auto workers = check_workers(co_await ports_.store.workers().list());
+    workers.took = ports_.clock.elapsed() - listed;
+    health.checks.push_back(std::move(workers));
     co_return health;
   }
 
@@ -51,8 +49,24 @@ class SystemServiceImpl final : public SystemService {
     health.checks.push_back({std::move(name), ok, std::move(message), took});
     health.ready = health.ready && ok;
   }
-  static std::int64_t count_alive(const std::vector<domain::WorkerInfo>& workers) {
-    return std::ranges::count_if(workers, [](const auto& w) { return w.state != domain::WorkerState::dead; });
+  // Without a worker this process is as ready as ever: it takes requests, and runs wait. So this one warns only.
+  static HealthCheck check_workers(const SchedulerResult<std::vector<domain::WorkerInfo>>& workers) {
+    if (!workers) return {.name = "workers", .ok = false, .message = workers.error().message};
+    const auto count = [&](domain::WorkerState state) {
+      return std::ranges::count(*workers, state, &domain::WorkerInfo::state);
+    };
+    const auto alive = count(domain::WorkerState::alive), draining = count(domain::WorkerState::draining);
+    HealthCheck check{.name = "workers", .ok = alive > 0};
+    if (alive > 0)
+      check.message = fmt::format("{} of {} take new work", alive, alive + draining);
+    else if (draining > 0)
+      check.message = fmt::format(
+          "no worker takes new work: {} draining; runs wait until one is undrained or another "
+          "one starts",
+          draining == 1 ? "the only one is" : fmt::format("all {} are", draining));
+    else
+      check.message = "no worker takes new work: none is alive; runs wait until one starts";
+    return check;
   }
 
   ServiceFactory::Ports ports_;

@@ -74,8 +74,14 @@ class TaskControlServiceImpl final : public TaskControlService {
       co_return fail(ErrorKind::Conflict, fmt::format("run {} is {}; only a run that has ended can be run again",
                                                       id.value, name_of(run.state)));
     NewRun again{.task = run.task, .trigger = domain::Trigger::retry, .retry_of = id, .parameters = run.parameters};
-    CO_TRY(auto made, ports_.store.runs().insert(std::move(again)));
-    co_await nudge(ports_.queue);
+    auto made = co_await ports_.store.runs().insert(std::move(again));
+    if (!made && made.error().kind == ErrorKind::TaskNotFound)
+      co_return fail(
+          ErrorKind::Conflict,
+          fmt::format("run {} cannot be run again: its task {} ('{}') was deleted; create the task again and "
+                      "trigger it",
+                      id.value, run.task.value, run.task_name));
+    if (made) co_await nudge(ports_.queue);
     co_return made;
   }
 

@@ -27,7 +27,8 @@ class TaskControlService {
   // Not dispatched: cancelled now. Else the worker is told to stop it and the run ends cancelled, unless it ended
   // first. Conflict for a run that has ended.
   virtual Async<domain::TaskRun> cancel_run(RunId id) = 0;
-  // A new run of the same task with the same parameters, trigger `retry`. Conflict for a run that has not ended.
+  // A new run of the same task with the same parameters, trigger `retry`. Conflict for a run that has not ended, or
+  // whose task was deleted.
   virtual Async<NewRuns> restart_run(RunId id) = 0;
 };
 

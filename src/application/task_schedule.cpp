@@ -1,5 +1,7 @@
 #include "application/task_schedule.hpp"
 
+#include <fmt/format.h>
+
 #include <cassert>
 
 namespace scheduler::application {
@@ -12,6 +14,16 @@ SchedulerResult<domain::Schedule> schedule_of(const domain::TaskSpec& spec, Time
                                  .zone = zone,
                                  .hash_seed = domain::schedule_hash_seed(spec.name),
                                  .anchor = std::chrono::floor<Seconds>(created_at)});
+}
+
+SchedulerResult<void> check_fires_after(const domain::Schedule& schedule, TimePoint now) {
+  if (domain::next_slot(schedule, now)) return {};
+  const auto last = domain::last_slot(schedule, TimePoint{} - Seconds{1}, now);  // no slot is before 1970
+  return fail(ErrorKind::InvalidSchedule,
+              fmt::format("never fires again: {}; choose a later time, or leave the schedule out and trigger the task "
+                          "by hand",
+                          last ? fmt::format("its last time, {}, has passed", format_rfc3339(*last))
+                               : "it names no time that is still to come"));
 }
 
 std::optional<domain::SlotDecision> unfired_slots(const domain::Schedule& schedule, TimePoint since, TimePoint now,

@@ -12,6 +12,10 @@ namespace scheduler::application {
 [[nodiscard]] SchedulerResult<domain::Schedule> schedule_of(const domain::TaskSpec& spec, TimePoint created_at,
                                                             const domain::TimeZones& zones);
 
+// InvalidSchedule for one that names no slot after `now`: such a schedule is good to look at, but not to give to a
+// task.
+[[nodiscard]] SchedulerResult<void> check_fires_after(const domain::Schedule& schedule, TimePoint now);
+
 // The slots in (since, now] as one disposition: they will not fire. Nothing when there are none.
 [[nodiscard]] std::optional<domain::SlotDecision> unfired_slots(const domain::Schedule& schedule, TimePoint since,
                                                                 TimePoint now, domain::Reason why);

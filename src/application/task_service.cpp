@@ -69,7 +69,7 @@ class TaskServiceImpl final : public TaskService {
   Async<domain::Task> create(TaskDraft draft) override {
     domain::Task task;
     CO_TRY(task.created_at, ports_.store.now());
-    CO_TRY(task.spec, check(std::move(draft), task.created_at));
+    CO_TRY(task.spec, check(std::move(draft), task.created_at, task.created_at));
     CO_ENSURE(plan_first_fire(task, task.created_at));
     CO_TRY(auto created, ports_.store.tasks().create(std::move(task)));
     if (created.next_fire_at) co_await nudge(ports_.queue);
@@ -80,7 +80,9 @@ class TaskServiceImpl final : public TaskService {
     CO_TRY(auto task, ports_.store.tasks().get(id));
     CO_ENSURE(check_version(task, if_version));
     CO_TRY(const auto now, ports_.store.now());
-    CO_TRY(auto spec, check(std::move(draft), task.created_at));
+    const bool new_times =
+        std::tie(draft.spec.schedule, draft.spec.timezone) != std::tie(task.spec.schedule, task.spec.timezone);
+    CO_TRY(auto spec, check(std::move(draft), task.created_at, new_times ? std::optional(now) : std::nullopt));
     const auto rule = [](const domain::TaskSpec& it) { return std::tie(it.schedule, it.timezone, it.name, it.status); };
     const bool same_rule = rule(spec) == rule(task.spec);
     const auto unfired = same_rule ? std::nullopt : slots_of_old_rule(task, now);
@@ -112,9 +114,19 @@ class TaskServiceImpl final : public TaskService {
     co_return domain::slots(schedule, from.value_or(now), TimePoint::max(), static_cast<std::size_t>(count));
   }
 
+  Async<void> check_history(TaskId id) override {
+    const auto task = co_await ports_.store.tasks().get(id);
+    if (task) co_return SchedulerResult<void>{};
+    if (task.error().kind == ErrorKind::TaskNotFound) {
+      CO_TRY(const auto left, ports_.store.runs().list({.task = id}, {.limit = 1}));
+      if (!left.items.empty()) co_return SchedulerResult<void>{};
+    }
+    co_return std::unexpected(task.error());
+  }
+
   Async<TaskStats> stats(TaskId id) override {
-    CO_TRY(const auto task, ports_.store.tasks().get(id));
-    co_return co_await ports_.store.runs().stats(task.id);
+    CO_CHECK(check_history(id));
+    co_return co_await ports_.store.runs().stats(id);
   }
 
   Async<Preview> preview(PreviewRequest request) override {
@@ -133,20 +145,28 @@ class TaskServiceImpl final : public TaskService {
 
  private:
   // Zone and schedule are judged each on its own: under a zone that is not known, the text is read as if in UTC.
-  [[nodiscard]] std::vector<FieldError> check_schedule(domain::TaskSpec spec, TimePoint created_at) const {
+  // `fires_after`: set where the schedule is a new one, which must still have something to do.
+  [[nodiscard]] std::vector<FieldError> check_schedule(domain::TaskSpec spec, TimePoint created_at,
+                                                       std::optional<TimePoint> fires_after) const {
     std::vector<FieldError> faults;
     if (const auto zone = ports_.zones.find(spec.timezone); !zone) {
       faults.push_back({"/timezone", zone.error().message});
       spec.timezone = "UTC";
     }
     if (!spec.schedule) return faults;
-    if (auto schedule = schedule_of(spec, created_at, ports_.zones); !schedule)
-      for (auto& fault : in_field(std::move(schedule).error()).fields) faults.push_back(std::move(fault));
+    const auto add = [&](SchedulerError error) {
+      for (auto& fault : in_field(std::move(error)).fields) faults.push_back(std::move(fault));
+    };
+    auto schedule = schedule_of(spec, created_at, ports_.zones);
+    if (!schedule)
+      add(std::move(schedule).error());
+    else if (auto over = fires_after ? check_fires_after(*schedule, *fires_after) : SchedulerResult<void>(); !over)
+      add(std::move(over).error());
     return faults;
   }
 
   // The spec with its dependencies as ids, or every fault of the draft at once.
-  Async<domain::TaskSpec> check(TaskDraft draft, TimePoint created_at) {
+  Async<domain::TaskSpec> check(TaskDraft draft, TimePoint created_at, std::optional<TimePoint> fires_after) {
     Faults faults(std::move(draft.faults));
     auto spec = std::move(draft.spec);
     CO_TRY(auto resolved, resolve(std::move(draft.dependencies)));
@@ -154,7 +174,7 @@ class TaskServiceImpl final : public TaskService {
     faults.add(std::move(resolved.unknown));
     faults.add(domain::validate(spec));
     if (!faults.judged("/task_type")) faults.add(ports_.parameters.check(spec.task_type, spec.parameters));
-    faults.add(check_schedule(spec, created_at));
+    faults.add(check_schedule(spec, created_at, fires_after));
     if (!faults.none()) co_return std::unexpected(std::move(faults).error());
     co_return spec;
   }

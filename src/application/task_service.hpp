@@ -37,7 +37,8 @@ struct Preview {
 class TaskService {
  public:
   virtual ~TaskService() = default;
-  // Validation or InvalidSchedule with every faulty field; DuplicateTaskName.
+  // Validation or InvalidSchedule with every faulty field; DuplicateTaskName. A schedule that has nothing left to fire
+  // is refused here, and by update() where it or the time zone changes.
   virtual Async<domain::Task> create(TaskDraft draft) = 0;
   // Replaces the whole spec. PreconditionFailed when `if_version` is set and not the stored version; DependencyCycle.
   virtual Async<domain::Task> update(TaskId id, TaskDraft draft, std::optional<std::int64_t> if_version) = 0;
@@ -48,7 +49,9 @@ class TaskService {
   // The next `count` (1–1000) fire times after `from` (default now), as if the task were active; empty without a
   // schedule.
   virtual Async<std::vector<TimePoint>> next(TaskId id, std::optional<TimePoint> from, int count) = 0;
-  virtual Async<TaskStats> stats(TaskId id) = 0;  // TaskNotFound
+  // A task that was deleted still has its runs. TaskNotFound for one that never was, or left none behind.
+  virtual Async<void> check_history(TaskId id) = 0;
+  virtual Async<TaskStats> stats(TaskId id) = 0;  // TaskNotFound as above
   // Works on text that no task has yet. Validation (count, timezone) or InvalidSchedule.
   virtual Async<Preview> preview(PreviewRequest request) = 0;
 };

@@ -1,5 +1,7 @@
 #include "cli/failure.hpp"
 
+#include "core/utf8.hpp"
+
 #include <ostream>
 
 namespace scheduler::cli {
@@ -42,9 +44,10 @@ Exit exit_of(ErrorKind kind) {
 }
 
 void print_failure(std::ostream& err, const Failure& failure) {
-  err << "error: " << failure.message << '\n';
+  const auto shown = [](std::string_view text) { return with_hidden_escaped(text, U"\n"); };
+  err << "error: " << shown(failure.message) << '\n';
   for (const auto& [pointer, message] : failure.fields)
-    err << "  " << (pointer.empty() ? "(body)" : pointer) << ": " << message << '\n';
+    err << "  " << (pointer.empty() ? "(body)" : shown(pointer)) << ": " << shown(message) << '\n';
 }
 
 }  // namespace scheduler::cli

@@ -68,7 +68,7 @@ void print_lines(const Session& session, const Output& output, const json::value
   if (!output.is_table()) return output.event(chunk);
   for (const auto& line : array_in(chunk, "lines"))
     if (const auto* text = member_of(line, "text"); text && text->is_string())
-      session.ports.out << std::string_view(text->get_string()) << '\n';
+      session.ports.out << output_line(text->get_string()) << '\n';
   session.ports.out.flush();
 }
 

@@ -1,6 +1,7 @@
 #include "cli/json_text.hpp"
 
 #include "cli/text.hpp"
+#include "core/utf8.hpp"
 
 #include <boost/json.hpp>
 #include <fmt/format.h>
@@ -60,33 +61,10 @@ bool is_plain(std::string_view text) {
   return std::ranges::find(kReserved, lower) == std::end(kReserved);
 }
 
-// What YAML does not print, or takes for a line's end: DEL, C1, the two Unicode line ends, the byte order mark and the
-// two that are no characters.
-struct Unprinted {
-  std::string_view bytes, escape;
-};
-constexpr Unprinted kUnprinted[] = {{"\x7f", "\\u007f"},         {"\xE2\x80\xA8", "\\u2028"},
-                                    {"\xE2\x80\xA9", "\\u2029"}, {"\xEF\xBB\xBF", "\\ufeff"},
-                                    {"\xEF\xBF\xBE", "\\ufffe"}, {"\xEF\xBF\xBF", "\\uffff"}};
-
-// JSON strings are YAML strings, but for those.
+// JSON strings are YAML strings, but for what YAML does not print or takes for a line's end.
 std::string yaml_string(std::string_view text) {
   if (is_plain(text)) return std::string(text);
-  const auto quoted = json::serialize(json::string_view(text.data(), text.size()));
-  std::string out;
-  for (std::string_view rest = quoted; !rest.empty();) {
-    const auto* it =
-        std::ranges::find_if(kUnprinted, [&](const Unprinted& row) { return rest.starts_with(row.bytes); });
-    const bool is_c1 = rest.starts_with('\xC2') && static_cast<unsigned char>(rest[1]) < 0xA0;
-    if (it != std::end(kUnprinted))
-      out += it->escape;
-    else if (is_c1)
-      out += fmt::format("\\u{:04x}", static_cast<unsigned char>(rest[1]));
-    else
-      out += rest.front();
-    rest.remove_prefix(it != std::end(kUnprinted) ? it->bytes.size() : is_c1 ? 2 : 1);
-  }
-  return out;
+  return with_hidden_escaped(json::serialize(json::string_view(text.data(), text.size())));
 }
 
 // `indent` is where the value's own lines begin; a list inside a list item begins on the item's line.
@@ -123,7 +101,7 @@ bool is_scalar(const json::value& value) { return !value.is_object() && !value.i
 std::string indented_json(const json::value& value) {
   std::string out;
   write_json(out, value, "");
-  return out;
+  return with_hidden_escaped(out, U"\n");
 }
 
 std::string yaml_of(const json::value& value) {

@@ -10,7 +10,8 @@ namespace scheduler::cli {
 
 namespace json = boost::json;
 
-// Indented by two spaces; numbers as short as they can be; members in their order. Ends without a newline.
+// Indented by two spaces; numbers as short as they can be; members in their order; hidden characters as \u202e. Ends
+// without a newline.
 [[nodiscard]] std::string indented_json(const json::value& value);
 
 // Block style. Strings that a reader could take for something else are quoted. Ends with a newline.

@@ -14,7 +14,7 @@ namespace {
 const std::vector<Column> kMigrationColumns = {{"VERSION", "version"}, {"NAME", "name"}, {"APPLIED", "applied_at"}};
 
 struct LocalOptions {
-  std::optional<std::string> file, database_url;
+  std::optional<std::string> file, data_dir, database_url;
   bool yes = false;
 };
 
@@ -26,6 +26,7 @@ Option file_option(LocalOptions& it) {
 Outcome<config::AppConfig> settings_of(const Session& session, const LocalOptions& it) {
   const auto path = it.file ? it.file : session.variable("SCHEDULER_CONFIG");
   std::map<std::string, std::string> overrides;
+  if (it.data_dir) overrides["data_dir"] = *it.data_dir;
   if (it.database_url) overrides["database.url"] = *it.database_url;
   auto loaded = config::load_config(path.value_or(""), session.ports.environment, overrides);
   if (!loaded) return failed(std::move(loaded).error());
@@ -75,6 +76,10 @@ Verb migrate_verb(Session& session, std::string name, std::string doc,
                   Outcome<Exit> (*act)(const Session&, application::SchemaAdmin&, const std::string&)) {
   auto it = std::make_shared<LocalOptions>();
   std::vector<Option> options = {file_option(*it),
+                                 {.names = "--data-dir",
+                                  .value = "DIR",
+                                  .doc = "where the database lives; else data_dir of the settings",
+                                  .into = &it->data_dir},
                                  {.names = "--database-url",
                                   .value = "URL",
                                   .doc = "sqlite:PATH; else database.url of the settings",

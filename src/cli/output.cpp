@@ -1,6 +1,7 @@
 #include "cli/output.hpp"
 
 #include "cli/text.hpp"
+#include "core/utf8.hpp"
 
 #include <boost/json.hpp>
 #include <fmt/format.h>
@@ -27,7 +28,7 @@ std::string padded(const std::string& text, std::string_view plain, std::size_t 
 }
 
 std::string head_of(std::string_view member) {
-  std::string head(member);
+  auto head = one_line(member);
   std::ranges::replace(head, '_', ' ');
   return head;
 }
@@ -57,11 +58,12 @@ void Output::one(const json::value& value) const {
     return;
   }
   std::size_t width = 0;
-  for (const auto& [key, item] : *object) width = std::max(width, width_of(key));
+  for (const auto& [key, item] : *object) width = std::max(width, width_of(head_of(key)));
   for (const auto& [key, item] : *object) {
     const auto plain = cell(key, item);
     const std::string_view colour = colour_ && (key == "state" || key == "status") ? colour_of(plain) : "";
-    out_ << padded(head_of(key), key, width) << "  " << colour << plain << (colour.empty() ? "" : "\x1b[0m") << '\n';
+    const auto head = head_of(key);
+    out_ << padded(head, head, width) << "  " << colour << plain << (colour.empty() ? "" : "\x1b[0m") << '\n';
   }
 }
 
@@ -108,7 +110,7 @@ void Output::event(const json::value& value) const {
   if (format_ == Format::yaml)
     out_ << "---\n" << yaml_of(value);
   else
-    out_ << json::serialize(value) << '\n';
+    out_ << with_hidden_escaped(json::serialize(value)) << '\n';
   out_.flush();
 }
 

@@ -94,7 +94,7 @@ Outcome<Exit> print_logs(const Session& session, const ApiClient& api, const std
       if (session.format != "table")
         all.push_back(line);
       else if (text && text->is_string())
-        session.ports.out << std::string_view(text->get_string()) << '\n';
+        session.ports.out << output_line(text->get_string()) << '\n';
     }
     const auto next = member_text(page, "next_after_line");
     if (!parse_id(next) || next == after) break;

@@ -1,6 +1,7 @@
 #include "cli/session.hpp"
 
 #include "cli/text.hpp"
+#include "core/utf8.hpp"
 
 #include <fmt/format.h>
 
@@ -70,7 +71,7 @@ Outcome<std::string> Session::read_file(const std::string& path) const {
   return std::move(text).str();
 }
 
-void Session::talk(std::string_view line) const { ports.err << line << '\n'; }
+void Session::talk(std::string_view line) const { ports.err << with_hidden_escaped(line, U"\n") << '\n'; }
 
 void Session::sleep(Millis duration) const {
   if (ports.sleep)

@@ -1,5 +1,7 @@
 #include "cli/text.hpp"
 
+#include "core/utf8.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -71,17 +73,9 @@ std::optional<std::int64_t> parse_id(std::string_view text) {
   return id;
 }
 
-std::string one_line(std::string_view text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    // 0xC2 0x80–0x9F are the control characters past ASCII.
-    const bool c1 = c == 0xC2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xA0;
-    if (c1) ++i;
-    out += c < 0x20 || c == 0x7f || c1 ? ' ' : text[i];
-  }
-  return out;
-}
+std::string one_line(std::string_view text) { return with_hidden_escaped(text); }
+
+std::string output_line(std::string_view text) { return with_hidden_escaped(text, U"\t\u200C\u200D"); }
 
 std::size_t width_of(std::string_view text) {
   return static_cast<std::size_t>(

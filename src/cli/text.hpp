@@ -23,8 +23,11 @@ namespace scheduler::cli {
 // The number that `text` is, whole; nothing otherwise.
 [[nodiscard]] std::optional<std::int64_t> parse_id(std::string_view text);
 
-// One line that no terminal obeys: control characters become spaces.
+// One line that shows what it holds and that no terminal obeys: hidden characters as \n or \u202e (core/utf8.hpp).
 [[nodiscard]] std::string one_line(std::string_view text);
+
+// The same for a line that a task printed: tabs and joiners stay as they are.
+[[nodiscard]] std::string output_line(std::string_view text);
 
 // Columns on the screen, taking each code point for one.
 [[nodiscard]] std::size_t width_of(std::string_view text);

@@ -70,6 +70,8 @@ void apply_file(const std::string& path, Draft& draft) {
     const auto where = fmt::format("{}:{}", path, entry.line);
     if (const auto* setting = find_setting(entry.key))
       draft.set(where, *setting, entry.value);
+    else if (std::holds_alternative<std::map<std::string, std::string>>(entry.value))
+      draft.fault(where, entry.key, "is not a table of the settings" + table_hint(entry.key));
     else
       draft.fault(where, entry.key, "is not a setting" + setting_hint(entry.key));
   }

@@ -1,6 +1,7 @@
 #include "config/settings.hpp"
 
 #include "core/suggest.hpp"
+#include "core/utf8.hpp"
 
 #include <fmt/format.h>
 
@@ -151,7 +152,7 @@ std::expected<void, std::string> set(AppConfig& config, const LabelMap& labels, 
       return std::unexpected(
           fmt::format("'{}' = '{}' is not a label; keys and values are up to 63 letters, digits, '.', '_', '-' or '/', "
                       "keys not empty",
-                      key.substr(0, 64), word.substr(0, 64)));
+                      with_hidden_escaped(key.substr(0, 64)), with_hidden_escaped(word.substr(0, 64))));
   labels.in(config) = *map;
   return {};
 }
@@ -169,6 +170,8 @@ std::vector<std::string> split_commas(std::string_view text) {
   return parts;
 }
 
+constexpr std::string_view kWhereAllAre = "; scheduler-cli config example lists every setting";
+
 std::string_view last_word(std::string_view key) { return key.substr(key.rfind('.') + 1); }
 
 }  // namespace
@@ -178,6 +181,15 @@ std::span<const Setting> settings() { return kSettings; }
 const Setting* find_setting(std::string_view key) {
   const auto* it = std::ranges::find(kSettings, key, &Setting::key);
   return it == std::end(kSettings) ? nullptr : it;
+}
+
+std::vector<std::string_view> setting_tables() {
+  std::vector<std::string_view> tables;
+  for (const auto& setting : kSettings)
+    if (const auto dot = setting.key.rfind('.'); dot != setting.key.npos)
+      if (const auto table = setting.key.substr(0, dot); tables.empty() || tables.back() != table)
+        tables.push_back(table);
+  return tables;
 }
 
 std::string setting_hint(std::string_view unknown_key) {
@@ -190,7 +202,15 @@ std::string setting_hint(std::string_view unknown_key) {
   // A right word in the wrong table.
   if (const auto best = nearest(last_word(unknown_key), words); !best.empty())
     return fmt::format("; did you mean '{}'?", keys[std::ranges::find(words, best) - words.begin()]);
-  return "; scheduler-cli config example lists every setting";
+  return std::string(kWhereAllAre);
+}
+
+std::string table_hint(std::string_view unknown_table) {
+  auto tables = setting_tables();
+  for (const auto& setting : kSettings)
+    if (std::holds_alternative<LabelMap>(setting.shape)) tables.push_back(setting.key);  // written as a table, too
+  const auto best = nearest(unknown_table, tables);
+  return best.empty() ? std::string(kWhereAllAre) : fmt::format("; did you mean [{}]?", best);
 }
 
 std::expected<void, std::string> assign(AppConfig& config, const Setting& setting, const Value& value) {

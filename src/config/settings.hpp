@@ -44,8 +44,14 @@ struct Setting {
 [[nodiscard]] std::span<const Setting> settings();
 [[nodiscard]] const Setting* find_setting(std::string_view key);
 
+// The tables that settings are in: "worker", and not "worker.labels", which is a setting.
+[[nodiscard]] std::vector<std::string_view> setting_tables();
+
 // "; did you mean 'worker.slots'?", or where every setting is listed.
 [[nodiscard]] std::string setting_hint(std::string_view unknown_key);
+
+// The same for the name of a table: "; did you mean [worker]?".
+[[nodiscard]] std::string table_hint(std::string_view unknown_table);
 
 // A value as some source wrote it. Foreign holds the name of a kind that no setting has ("a date").
 struct Foreign {

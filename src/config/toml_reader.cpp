@@ -50,17 +50,18 @@ Value value_of(const toml::node& node) {
 }
 
 bool is_table_name(std::string_view key) {
-  return std::ranges::any_of(settings(), [&](const Setting& setting) {
-    return setting.key.starts_with(key) && setting.key.substr(key.size()).starts_with('.');
-  });
+  const auto tables = setting_tables();
+  return std::ranges::find(tables, key) != tables.end();
 }
 
-// Tables of the settings are opened; anything else, known or not, is one entry.
+// Tables of the settings and other tables are opened; anything else, known or not, is one entry. So is a table without
+// anything in it that no setting belongs to: somebody meant something by it.
 void flatten(const toml::table& table, const std::string& prefix, std::vector<Entry>& entries) {
   for (const auto& [name, node] : table) {
     const auto key = prefix + std::string(name.str());
-    if (node.is_table() && (is_table_name(key) || !find_setting(key)))
-      flatten(*node.as_table(), key + ".", entries);
+    const auto* inner = node.as_table();
+    if (inner && (is_table_name(key) || (!inner->empty() && !find_setting(key))))
+      flatten(*inner, key + ".", entries);
     else
       entries.push_back({key, value_of(node), static_cast<int>(name.source().begin.line)});
   }

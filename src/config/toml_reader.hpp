@@ -10,7 +10,7 @@
 namespace scheduler::config {
 
 struct Entry {
-  std::string key;  // dotted, as written; not necessarily a known one
+  std::string key;  // dotted, as written; not necessarily a known one: an unknown empty table holds an empty map
   Value value;
   int line = 0;
 };

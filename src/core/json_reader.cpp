@@ -1,5 +1,7 @@
 #include "core/json_reader.hpp"
 
+#include "core/utf8.hpp"
+
 #include <boost/json/basic_parser_impl.hpp>
 #include <fmt/format.h>
 
@@ -103,10 +105,12 @@ json::parse_options strict_options() {
   return options;
 }
 
-std::string malformed(const boost::system::error_code& ec, std::size_t at, std::size_t size) {
+std::string malformed(const boost::system::error_code& ec, std::size_t at, std::string_view text) {
+  if (const auto invalid = first_invalid_byte(text))
+    return fmt::format("the text is not valid UTF-8 at byte {}; send JSON as UTF-8", *invalid + 1);
   if (ec == json::error::too_deep)
     return fmt::format("the JSON is nested more than {} levels deep, at byte {}", kJsonDepthMax, at + 1);
-  if (ec == json::error::incomplete) return fmt::format("the JSON ends too early, after byte {}", size);
+  if (ec == json::error::incomplete) return fmt::format("the JSON ends too early, after byte {}", text.size());
   if (ec == json::error::extra_data) return fmt::format("there is more text after the JSON value, at byte {}", at + 1);
   return fmt::format("the JSON is malformed at byte {}: {}", at + 1, ec.message());
 }
@@ -146,9 +150,9 @@ SchedulerResult<json::value> parse_json(std::string_view text) {
     return fail(ErrorKind::Validation, fmt::format("the JSON has the key {} twice in one object, at byte {}",
                                                    quote_word(check.handler().key), used));
   if (!ec && used < text.size()) ec = json::error::extra_data;
-  if (ec) return fail(ErrorKind::Validation, malformed(ec, used, text.size()));
+  if (ec) return fail(ErrorKind::Validation, malformed(ec, used, text));
   auto value = json::parse(json::string_view(text.data(), text.size()), ec, {}, strict_options());
-  if (ec) return fail(ErrorKind::Validation, malformed(ec, used, text.size()));
+  if (ec) return fail(ErrorKind::Validation, malformed(ec, used, text));
   return value;
 }
 

@@ -8,7 +8,7 @@
 
 namespace scheduler {
 
-enum class StopReason { cancelled, timeout, shutdown, superseded };
+enum class StopReason { cancelled, replaced, timeout, shutdown, superseded };
 
 // The first request counts; later ones change nothing. Callbacks run once, inside request(), or at once when the
 // request has been made already. The signal must outlive whoever registered; a callback must not throw.

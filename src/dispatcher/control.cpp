@@ -8,14 +8,12 @@ namespace scheduler::dispatcher {
 
 using application::TaskControl;
 
-asio::awaitable<void> send_control(application::MessageQueue& queue, std::vector<application::AssignedRun> runs,
-                                   TaskControl::Kind kind, domain::Reason reason) {
+asio::awaitable<void> send_control(application::MessageQueue& queue, std::vector<Addressed> controls) {
   std::map<IncarnationId, std::vector<TaskControl>> by_worker;
-  for (const auto& run : runs)
-    by_worker[run.incarnation].push_back({.kind = kind, .run = run.run, .token = run.token, .reason = reason});
-  for (auto& [incarnation, controls] : by_worker) {
-    const auto sent = co_await queue.publish_message(application::worker_queue(incarnation),
-                                                     application::Message{std::move(controls)});
+  for (auto& it : controls) by_worker[it.to].push_back(it.control);
+  for (auto& [incarnation, mine] : by_worker) {
+    const auto sent =
+        co_await queue.publish_message(application::worker_queue(incarnation), application::Message{std::move(mine)});
     if (!sent)
       log::warning("control message not sent", {{"incarnation", incarnation.value}, {"why", sent.error().message}});
   }

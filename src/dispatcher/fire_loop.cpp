@@ -7,7 +7,8 @@
 namespace scheduler::dispatcher {
 namespace {
 
-constexpr std::size_t kTasksMax = 1000;
+// Small enough that the first runs of a burst are under way while the rest is still being decided.
+constexpr std::size_t kTasksMax = 250;
 
 }  // namespace
 
@@ -28,7 +29,9 @@ Async<Tick> FireLoop::tick() {
   metrics_.add(application::Counter::slots_fired, report.runs);
   metrics_.add(application::Counter::slots_skipped, report.skipped);
   for (const auto slot : fired) metrics_.observe(application::Histogram::fire_lateness, now - slot);
-  co_await send_control(queue_, report.to_cancel, application::TaskControl::Kind::cancel, domain::Reason::overlap);
+  std::vector<Addressed> cancels;
+  for (const auto& it : report.to_cancel) cancels.push_back(cancel_of(it, domain::Reason::overlap));
+  co_await send_control(queue_, std::move(cancels));
   co_return Tick{.done = report.runs + report.skipped, .rest = Micros{0}};
 }
 

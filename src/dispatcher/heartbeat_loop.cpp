@@ -61,21 +61,21 @@ Async<void> HeartbeatLoop::compare(WorkerHeartbeat beat) {
   CO_TRY(const auto now, store_.now());
   CO_TRY(const auto assigned, store_.dispatch().assigned(beat.worker.incarnation, now - kMissingGrace));
   std::vector<domain::Expected> expected;
-  for (const auto& it : assigned) expected.push_back({it.run, it.token, it.missing, it.cancel_requested});
+  for (const auto& it : assigned) expected.push_back({it.run, it.token, it.missing, it.cancel_reason});
   std::ranges::sort(beat.held, {}, &domain::Held::run);  // as it should be, but a message is only what somebody sent
   const auto result = domain::reconcile(expected, beat.held);
   if (!result.missing.empty() || !result.found.empty())
     CO_CHECK(store_.dispatch().mark_missing(result.missing, result.found));
-  std::vector<AssignedRun> to_cancel;
+  std::vector<Addressed> cancels;
   for (const auto& it : result.to_cancel)
-    to_cancel.push_back({.run = it.run, .token = it.token, .incarnation = beat.worker.incarnation});
-  co_await send_control(queue_, std::move(to_cancel), TaskControl::Kind::cancel, domain::Reason::cancelled_by_user);
+    cancels.push_back({beat.worker.incarnation, {.run = it.run, .token = it.token, .reason = it.why}});
+  co_await send_control(queue_, std::move(cancels));
   co_return SchedulerResult<void>{};
 }
 
 asio::awaitable<void> HeartbeatLoop::dismiss(IncarnationId incarnation, TaskControl::Kind kind) {
-  std::vector<AssignedRun> nobody{{.incarnation = incarnation}};
-  co_await send_control(queue_, std::move(nobody), kind, domain::Reason::worker_lost);
+  std::vector<Addressed> farewell{{incarnation, {.kind = kind, .reason = domain::Reason::worker_lost}}};
+  co_await send_control(queue_, std::move(farewell));
 }
 
 }  // namespace scheduler::dispatcher

@@ -71,18 +71,18 @@ Async<void> RescueLoop::forgive_own_silence(Micros now) {
 
 Async<std::size_t> RescueLoop::take_back(RescueView view) {
   std::vector<RunChange> changes;
-  std::vector<AssignedRun> to_kill;
+  std::vector<Addressed> kills;
   for (const auto& it : view.orphaned) changes.push_back(lost(it, view.now));
   for (const auto& it : view.overdue) {
     changes.push_back(overdue(it, view.now));
-    to_kill.push_back(holder_of(it.run));
+    kills.push_back(cancel_of(holder_of(it.run), domain::Reason::timeout));
   }
   if (changes.empty()) co_return 0;
   CO_TRY(const auto won, store_.dispatch().apply(std::move(changes)));
   const auto rescued = static_cast<std::size_t>(std::ranges::count(won, true));
   metrics_.add(Counter::runs_rescued, rescued);
   log::info("runs taken back", {{"runs", rescued}});
-  co_await send_control(queue_, std::move(to_kill), TaskControl::Kind::cancel, domain::Reason::timeout);
+  co_await send_control(queue_, std::move(kills));
   dispatch_.notify();
   co_return rescued;
 }

@@ -29,13 +29,13 @@ std::set<std::pair<RunId, Token>> ended_attempts(const std::vector<StatusUpdate>
 }
 
 // Handed back and cancelled meanwhile: it must not be dispatched once more.
-Ended never_began(const StatusUpdate& report, TimePoint now) {
+Ended never_began(const StatusUpdate& report, domain::Reason why, TimePoint now) {
   return {.run = report.run,
           .token = report.token,
           .attempt_state = domain::AttemptState::cancelled,
           .outcome = {.state = domain::AttemptState::cancelled,
-                      .reason = domain::Reason::cancelled_by_user,
-                      .message = "cancelled before it began"},
+                      .reason = why,
+                      .message = domain::cancel_message(why, "before it began")},
           .ended_at = now,
           .next = domain::End{domain::RunState::cancelled}};
 }
@@ -43,7 +43,7 @@ Ended never_began(const StatusUpdate& report, TimePoint now) {
 RunChange to_change(const StatusUpdate& report, const RunContext& context, TimePoint now) {
   const auto began = report.age ? std::optional(now - *report.age) : std::nullopt;
   if (!report.outcome) return Started{report.run, report.token, began.value_or(now)};
-  if (report.unstarted && context.run.cancel_requested) return never_began(report, now);
+  if (report.unstarted && context.run.cancel_requested()) return never_began(report, context.run.cancel_reason, now);
   if (report.unstarted) return Returned{report.run, report.token};
   return Ended{.run = report.run,
                .token = report.token,

@@ -15,7 +15,7 @@ Reconciliation reconcile(std::span<const Expected> expected, std::span<const Hel
     const bool holds = mine != held.end() && mine->run == it.run && mine->token == it.token;
     if (!holds && !it.missing) result.missing.push_back(it.run);
     if (holds && it.missing) result.found.push_back(it.run);
-    if (holds && it.cancel_requested) result.to_cancel.push_back({it.run, it.token});
+    if (holds && it.cancel_reason != Reason::none) result.to_cancel.push_back({it.run, it.token, it.cancel_reason});
   }
   return result;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "core/ids.hpp"
+#include "domain/task_run.hpp"
 
 #include <span>
 #include <vector>
@@ -14,7 +15,7 @@ struct Expected {
   RunId run;
   Token token = 0;
   bool missing = false;  // it was missing from an earlier inventory
-  bool cancel_requested = false;
+  Reason cancel_reason = Reason::none;
 };
 // A run that the worker says it has.
 struct Held {
@@ -22,10 +23,16 @@ struct Held {
   Token token = 0;
 };
 
+struct Unwanted {
+  RunId run;
+  Token token = 0;
+  Reason why = Reason::none;
+};
+
 struct Reconciliation {
-  std::vector<RunId> missing;   // expected, not held: the work or its report got lost, or is late
-  std::vector<RunId> found;     // marked as missing, but held after all
-  std::vector<Held> to_cancel;  // held with a cancel mark: the control message got lost
+  std::vector<RunId> missing;       // expected, not held: the work or its report got lost, or is late
+  std::vector<RunId> found;         // marked as missing, but held after all
+  std::vector<Unwanted> to_cancel;  // held with a cancel mark: the control message got lost
 };
 
 // Both sorted by run id.

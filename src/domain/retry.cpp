@@ -42,7 +42,7 @@ AfterAttempt after_attempt(const Policy& policy, const TaskRun& run, const Outco
   if (outcome.state == AttemptState::lost) return after_loss(policy, run, now);  // it stopped in the middle of it
   const bool retryable = outcome.state == AttemptState::failed || outcome.state == AttemptState::timed_out;
   const int used = run.attempt - run.lost_attempts;  // tries that count against the budget, this one included
-  if (retryable && run.cancel_requested) return End{RunState::cancelled};
+  if (retryable && run.cancel_requested()) return End{RunState::cancelled};
   if (!retryable || outcome.permanent || used > policy.max_retries) return End{end_state(outcome.state)};
   const auto asked = std::min(outcome.retry_after.value_or(Millis{0}), kRetryAfterMax);
   const auto wait = std::max(backoff(policy.backoff, run.id, run.attempt + 1), asked);
@@ -50,7 +50,7 @@ AfterAttempt after_attempt(const Policy& policy, const TaskRun& run, const Outco
 }
 
 AfterAttempt after_loss(const Policy& policy, const TaskRun& run, TimePoint now) {
-  if (run.cancel_requested) return End{RunState::cancelled};
+  if (run.cancel_requested()) return End{RunState::cancelled};
   if (policy.delivery == Delivery::at_most_once || run.lost_attempts + 1 >= kLostAttemptsMax)
     return End{RunState::failed};
   return RetryAt{now};

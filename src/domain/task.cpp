@@ -1,5 +1,7 @@
 #include "domain/task.hpp"
 
+#include "core/utf8.hpp"
+
 #include <fmt/format.h>
 
 #include <cmath>
@@ -8,39 +10,8 @@
 namespace scheduler::domain {
 namespace {
 
-bool is_control(unsigned char c) { return c < 0x20 || c == 0x7f; }
-
-bool has_control(std::string_view text) {
-  for (const char c : text)
-    if (is_control(static_cast<unsigned char>(c))) return true;
-  return false;
-}
-
-// The length of the well-formed sequence (RFC 3629) that `text` begins with; 0: there is none.
-std::size_t utf8_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  const unsigned lead = byte(0);
-  if (lead < 0x80) return 1;
-  const std::size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-  unsigned low = 0x80, high = 0xbf;  // of the second byte: no overlong forms, no surrogates, nothing past U+10FFFF
-  if (lead == 0xe0) low = 0xa0;
-  if (lead == 0xed) high = 0x9f;
-  if (lead == 0xf0) low = 0x90;
-  if (lead == 0xf4) high = 0x8f;
-  if (lead < 0xc2 || lead > 0xf4 || byte(1) < low || byte(1) > high) return 0;
-  for (std::size_t i = 2; i < length; ++i)
-    if (byte(i) < 0x80 || byte(i) > 0xbf) return 0;
-  return length;
-}
-
-bool is_utf8(std::string_view text) {
-  while (!text.empty()) {
-    const auto length = utf8_length(text);
-    if (length == 0) return false;
-    text.remove_prefix(length);
-  }
-  return true;
-}
+// Lines, tabs, and the joiners that some scripts and emoji are written with.
+constexpr std::u32string_view kDescriptionLayout = U"\n\r\t\u200C\u200D";
 
 bool is_label_char(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
@@ -54,6 +25,15 @@ bool is_label_word(std::string_view word, std::size_t bytes_max) {
   return true;
 }
 
+// What people read in lists. `allowed`: hidden characters that have their place in it.
+void check_text(std::string_view text, std::string_view pointer, std::u32string_view allowed,
+                std::vector<FieldError>& errors) {
+  if (const auto at = first_invalid_byte(text))
+    errors.push_back({std::string(pointer), fmt::format("is not valid UTF-8 at byte {}", *at + 1)});
+  else if (auto fault = hidden_character_in(text, allowed))
+    errors.push_back({std::string(pointer), *std::move(fault)});
+}
+
 void check_labels(const Labels& labels, std::string_view pointer, std::vector<FieldError>& errors) {
   if (labels.size() > kLabelsMax)
     errors.push_back(
@@ -61,7 +41,11 @@ void check_labels(const Labels& labels, std::string_view pointer, std::vector<Fi
   for (const auto& [key, value] : labels)
     if (key.empty() || !is_label_word(key, 63) || !is_label_word(value, 63))
       errors.push_back(
-          {std::string(pointer), "keys and values are up to 63 letters, digits, '.', '_', '-' or '/', keys not empty"});
+          {std::string(pointer),
+           fmt::format(
+               "'{}' = '{}' is not a label; keys and values are up to 63 letters, digits, '.', '_', '-' or '/', "
+               "keys not empty",
+               with_hidden_escaped(key.substr(0, 64)), with_hidden_escaped(value.substr(0, 64)))});
 }
 
 void check_range(double value, double low, double high, std::string_view pointer, std::vector<FieldError>& errors) {
@@ -75,14 +59,14 @@ std::vector<FieldError> validate(const TaskSpec& spec) {
   std::vector<FieldError> errors;
   if (spec.name.empty() || spec.name.size() > 255)
     errors.push_back({"/name", "must be 1 to 255 bytes long"});
-  else if (has_control(spec.name) || spec.name.front() == ' ' || spec.name.back() == ' ')
-    errors.push_back({"/name", "must not hold control characters, nor begin or end with a space"});
-  else if (!is_utf8(spec.name))
-    errors.push_back({"/name", "must be UTF-8"});
+  else if (spec.name.front() == ' ' || spec.name.back() == ' ')
+    errors.push_back({"/name", "must not begin or end with a space"});
+  else
+    check_text(spec.name, "/name", {}, errors);
   if (spec.description.size() > 4096)
     errors.push_back({"/description", "must be at most 4096 bytes long"});
-  else if (!is_utf8(spec.description) || spec.description.find('\0') != std::string::npos)
-    errors.push_back({"/description", "must be UTF-8 without NUL"});
+  else
+    check_text(spec.description, "/description", kDescriptionLayout, errors);
   if (spec.parameters.size() > kParameterBytesMax)
     errors.push_back({"/parameters", fmt::format("must be at most {} bytes of JSON", kParameterBytesMax)});
   check_range(static_cast<double>(spec.timeout.count()), 1, 86400, "/timeout_seconds", errors);

@@ -52,9 +52,9 @@ struct RetryBackoff {
 
 // What a person writes. Defaults are the defaults of the API.
 struct TaskSpec {
-  std::string name;                     // 1–255 bytes of UTF-8 without control characters; unique
-  std::string description;              // at most 4096 bytes of UTF-8 without NUL
-  std::string task_type;                // one of the executors' names
+  std::string name;         // 1–255 bytes of UTF-8 without hidden characters (core/utf8.hpp); unique
+  std::string description;  // at most 4096 bytes of UTF-8; line ends and tabs are its only control characters
+  std::string task_type;    // one of the executors' names
   std::optional<std::string> schedule;  // schedule.hpp; nothing: by hand, by API or after other tasks
   std::string timezone = "UTC";
   std::string parameters =

@@ -13,6 +13,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace scheduler::domain {
 
@@ -32,7 +33,7 @@ enum class Reason {
   timeout,
   worker_lost,  // the worker's incarnation died, or forgot the run
   dependency_failed,
-  overlap,  // an earlier run of the task had not ended
+  overlap,  // an earlier run of the task had not ended; or a later one took its place
   misfire,  // decided too late
   paused,   // the task was paused at that fire time
   cancelled_by_user,
@@ -70,11 +71,16 @@ struct TaskRun {
   std::optional<WorkerId> worker;
   std::optional<IncarnationId> incarnation;
   std::optional<TimePoint> dispatched_at, started_at, ended_at;  // of the current or last attempt; ended_at: of the run
-  bool cancel_requested = false;
+  Reason cancel_reason = Reason::none;  // the cancel mark: who wants it stopped; the first one counts
   Reason reason = Reason::none;
   std::string message;  // the sentence beside the reason
   std::optional<int> exit_code, http_status;
+
+  [[nodiscard]] bool cancel_requested() const { return cancel_reason != Reason::none; }
 };
+
+// The sentence of a run that ended cancelled for `why`; `when` completes it: "while it was running".
+[[nodiscard]] std::string cancel_message(Reason why, std::string_view when);
 
 enum class AttemptState { running, succeeded, failed, timed_out, cancelled, lost };
 constexpr auto enum_names(AttemptState) {

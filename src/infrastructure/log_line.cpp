@@ -1,5 +1,7 @@
 #include "infrastructure/log_line.hpp"
 
+#include "core/utf8.hpp"
+
 #include <fmt/format.h>
 
 #include <iterator>
@@ -37,31 +39,6 @@ std::string_view level_colour(log::Level level) {
   return "";
 }
 
-struct CodePoint {
-  char32_t value = 0;
-  std::size_t bytes = 0;  // 0: the text does not begin with valid UTF-8
-};
-
-// Overlong forms, surrogates and values past U+10FFFF are not valid.
-CodePoint first_code_point(std::string_view text) {
-  const auto lead = static_cast<unsigned char>(text.front());
-  if (lead < 0x80) return {lead, 1};
-  const std::size_t bytes = lead >= 0xF0 ? 4 : lead >= 0xE0 ? 3 : 2;
-  if (lead < 0xC2 || lead > 0xF4 || text.size() < bytes) return {};
-  char32_t value = lead & (0xFF >> (bytes + 1));
-  for (std::size_t i = 1; i < bytes; ++i) {
-    const auto next = static_cast<unsigned char>(text[i]);
-    if ((next & 0xC0) != 0x80) return {};
-    value = value << 6 | (next & 0x3F);
-  }
-  constexpr char32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};
-  if (value < kSmallest[bytes] || value > 0x10FFFF || (value >= 0xD800 && value <= 0xDFFF)) return {};
-  return {value, bytes};
-}
-
-// C0, DEL, C1 (which some terminals obey) and the two characters that some readers take for a line's end.
-bool is_escaped(char32_t c) { return c < 0x20 || (c >= 0x7F && c <= 0x9F) || c == 0x2028 || c == 0x2029; }
-
 void append_escaped(std::string& out, std::string_view text) {
   while (!text.empty()) {
     const auto c = first_code_point(text);
@@ -73,7 +50,7 @@ void append_escaped(std::string& out, std::string_view text) {
       out += "\\n";
     else if (c.value == '\t')
       out += "\\t";
-    else if (is_escaped(c.value))
+    else if (is_hidden(c.value))
       fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(c.value));
     else
       out += text.substr(0, c.bytes);

@@ -15,7 +15,8 @@ using namespace std::chrono_literals;
 constexpr Micros kReceiveWait = 1s;
 constexpr Micros kSecondBeat = 200ms;
 constexpr Micros kRateWindow = 50ms;
-constexpr Micros kLogPause = 50ms;  // chunks of this long travel together
+constexpr Micros kRateForgotten = 2min;  // without work for so long, the next work may be of another kind
+constexpr Micros kLogPause = 50ms;       // chunks of this long travel together
 constexpr Micros kPartialLineMax = 500ms;
 constexpr std::size_t kLogBytesMax = 1 << 20;  // per message
 constexpr Micros kRetryPauseMin = 100ms;
@@ -31,16 +32,33 @@ asio::awaitable<void> publish_until_taken(MessageQueue& queue, Timer& timer, Que
   }
 }
 
+domain::Outcome cancelled(domain::Reason why, const domain::Outcome& seen) {
+  return {.state = domain::AttemptState::cancelled,
+          .reason = why,
+          .message = domain::cancel_message(why, "while it was running"),
+          .exit_code = seen.exit_code,
+          .http_status = seen.http_status};
+}
+
+StopReason stop_reason(const TaskControl& cancel) {
+  switch (cancel.reason) {
+    case domain::Reason::timeout:
+      return StopReason::superseded;  // the dispatcher has ended the attempt already
+    case domain::Reason::overlap:
+      return StopReason::replaced;
+    default:
+      return StopReason::cancelled;
+  }
+}
+
 // What the worker makes of an attempt that it told to stop. A stop that was asked for decides, whatever the process
 // said on its way out.
 std::optional<domain::Outcome> after_stop(StopReason why, const TaskExecution& work, domain::Outcome seen) {
   switch (why) {
     case StopReason::cancelled:
-      return domain::Outcome{.state = domain::AttemptState::cancelled,
-                             .reason = domain::Reason::cancelled_by_user,
-                             .message = "cancelled while it was running",
-                             .exit_code = seen.exit_code,
-                             .http_status = seen.http_status};
+      return cancelled(domain::Reason::cancelled_by_user, seen);
+    case StopReason::replaced:
+      return cancelled(domain::Reason::overlap, seen);
     case StopReason::timeout:
       return domain::Outcome{.state = domain::AttemptState::timed_out,
                              .reason = domain::Reason::timeout,
@@ -91,7 +109,8 @@ Life::Life(asio::io_context& io, Ports& ports, const Settings& settings, Incarna
       beat_(ports.timer.wake_signal()),
       deadline_(ports.timer.wake_signal()),
       over_(ports.timer.wake_signal()),
-      window_began_(ports.clock.elapsed()) {}
+      window_began_(ports.clock.elapsed()),
+      idle_since_(window_began_) {}
 
 Life::~Life() = default;
 
@@ -165,6 +184,7 @@ asio::awaitable<void> Life::receive() {
 }
 
 void Life::take(const std::vector<TaskExecution>& work) {
+  go_on();
   // Also while leaving: a doubled message of a run that is being executed must not hand it back.
   for (const auto& it : work)
     if (held_.accept(it) == HeldRuns::Accepted::stale)
@@ -175,16 +195,19 @@ void Life::take(const std::vector<TaskExecution>& work) {
       for (const auto& it : unwanted) hand_back(it);
   }
   start_->notify();
+  go_idle();  // nothing of it was wanted
 }
 
 void Life::obey(const TaskControl& control) {
   switch (control.kind) {
     case TaskControl::Kind::cancel: {
-      const bool timeout = control.reason == domain::Reason::timeout;
-      const auto unstarted =
-          held_.stop(control.run, control.token, timeout ? StopReason::superseded : StopReason::cancelled);
-      if (unstarted && !timeout)
-        report_end(*unstarted, *after_stop(StopReason::cancelled, unstarted->execution, {}), 0);
+      const auto why = stop_reason(control);
+      const auto unstarted = held_.stop(control.run, control.token, why);
+      if (!unstarted) break;
+      auto outcome = after_stop(why, unstarted->execution, {});
+      if (!outcome) break;
+      outcome->message = domain::cancel_message(outcome->reason, "before it began");
+      report_end(*unstarted, *std::move(outcome), 0);
       break;
     }
     case TaskControl::Kind::retire:
@@ -312,6 +335,7 @@ asio::awaitable<void> Life::send_reports() {
     for (const auto& it : batch)
       if (it.outcome) held_.forget(it.run, it.token);
     measure_rate();
+    go_idle();
   }
 }
 
@@ -347,7 +371,22 @@ asio::awaitable<void> Life::send_logs() {
   }
 }
 
+void Life::go_idle() {
+  if (!idle_since_ && held_.size() == 0) idle_since_ = ports_.clock.elapsed();
+}
+
+void Life::go_on() {
+  if (!idle_since_) return;
+  // A short pause is the round trip that the prefetch is there to cover.
+  window_began_ += std::max(Micros{0}, ports_.clock.elapsed() - *idle_since_ - kRateWindow);
+  idle_since_.reset();
+}
+
 void Life::measure_rate() {
+  if (idle_since_) {
+    if (ports_.clock.elapsed() - *idle_since_ > kRateForgotten) prefetch_ = 0;
+    return;
+  }
   const auto elapsed = ports_.clock.elapsed() - window_began_;
   if (elapsed < kRateWindow) return;
   const double per_second = static_cast<double>(window_ended_) * 1e6 / static_cast<double>(elapsed.count());

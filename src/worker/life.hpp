@@ -80,6 +80,8 @@ class Life {
   void hand_back(const application::TaskExecution& work);
   void report(application::StatusUpdate update, std::optional<Micros> began);
   void report_end(const HeldRun& run, domain::Outcome outcome, std::int64_t log_lines);
+  void go_on();
+  void go_idle();
   void measure_rate();
   [[nodiscard]] application::WorkerHeartbeat beat(bool leaving) const;
   [[nodiscard]] std::vector<application::StatusUpdate> take_reports();
@@ -105,9 +107,11 @@ class Life {
   std::optional<End> end_;
   bool draining_ = false;
   bool closing_ = false;  // loops end
-  // Ended attempts since `window_began_`, for the prefetch.
+  // Ended attempts since `window_began_`, for the prefetch. Time without work does not count: bursts that come again
+  // are met with the prefetch of the last one.
   std::int64_t window_ended_ = 0;
   Micros window_began_{0};
+  std::optional<Micros> idle_since_;
   bool ran_dry_ = false;
   int prefetch_ = 0, announced_prefetch_ = 0;
 };

@@ -125,6 +125,12 @@ Async<void> FakeTasks::archive(TaskId id, std::optional<std::int64_t> if_version
   if (if_version && *if_version != (*found)->version)
     co_return fail(ErrorKind::PreconditionFailed, "the task has changed");
   rows.erase(id.value);
+  deleted.insert(id.value);
+  co_return SchedulerResult<void>{};
+}
+
+Async<void> FakeTasks::check_history(TaskId id) {
+  if (!deleted.contains(id.value)) CO_ENSURE(row(id));
   co_return SchedulerResult<void>{};
 }
 
@@ -137,8 +143,7 @@ Async<std::vector<TimePoint>> FakeTasks::next(TaskId id, std::optional<TimePoint
 }
 
 Async<application::TaskStats> FakeTasks::stats(TaskId id) {
-  auto found = row(id);
-  if (!found) co_return std::unexpected(found.error());
+  CO_CHECK(check_history(id));
   co_return application::TaskStats{.by_state = {{"succeeded", 3}, {"failed", 1}},
                                    .runs = 4,
                                    .success_ratio = 0.75,
@@ -259,7 +264,7 @@ Async<Task> FakeControl::resume_task(TaskId id) {
 Async<TaskRun> FakeControl::cancel_run(RunId id) {
   CO_TRY(auto run, runs_.get(id));
   if (domain::is_terminal(run.state)) co_return fail(ErrorKind::Conflict, "the run has ended");
-  run.cancel_requested = true;
+  run.cancel_reason = domain::Reason::cancelled_by_user;
   if (run.state == domain::RunState::pending) {
     run.state = domain::RunState::cancelled;
     run.reason = domain::Reason::cancelled_by_user;

@@ -23,7 +23,8 @@ class FakeClock final : public Clock {
 class FakeTasks final : public application::TaskService {
  public:
   std::map<std::int64_t, domain::Task> rows;
-  int overtaken = 0;  // as many updates find that somebody else was faster
+  std::set<std::int64_t> deleted;  // each has left runs
+  int overtaken = 0;               // as many updates find that somebody else was faster
   std::optional<SchedulerError> broken;
 
   Async<domain::Task> create(application::TaskDraft draft) override;
@@ -33,6 +34,7 @@ class FakeTasks final : public application::TaskService {
   Async<application::Page<domain::Task>> list(application::TaskFilter filter, application::Paging paging) override;
   Async<void> archive(TaskId id, std::optional<std::int64_t> if_version) override;
   Async<std::vector<TimePoint>> next(TaskId id, std::optional<TimePoint> from, int count) override;
+  Async<void> check_history(TaskId id) override;
   Async<application::TaskStats> stats(TaskId id) override;
   Async<application::Preview> preview(application::PreviewRequest request) override;
 

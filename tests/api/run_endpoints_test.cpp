@@ -66,6 +66,7 @@ TEST(CancelRun, EachState_HasItsAnswer) {
   EXPECT_EQ(pending.status, 200);
   EXPECT_EQ(pending.data().at("state"), "cancelled");
   EXPECT_EQ(pending.data().at("reason"), "cancelled_by_user");
+  EXPECT_EQ(pending.data().at("cancel_requested"), true);
   const auto running = server.request("POST", "/api/runs/3/cancel");
   EXPECT_EQ(running.status, 202);
   EXPECT_EQ(running.data().at("cancel_requested"), true);

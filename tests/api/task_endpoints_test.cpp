@@ -305,6 +305,15 @@ TEST(RunsOfTask, UnknownTask_HasNoEmptyList) {
   EXPECT_EQ(server.get("/api/tasks/5/runs").status, 404);
 }
 
+TEST(DeleteTask, ItsHistory_StaysInReach) {
+  const LiveServer server;
+  const auto before = server.get("/api/tasks/1/runs").data().at("items");
+  ASSERT_EQ(server.request("DELETE", "/api/tasks/1").status, 204);
+  EXPECT_EQ(server.get("/api/tasks/1").status, 404);
+  EXPECT_EQ(server.get("/api/tasks/1/runs").data().at("items"), before);
+  EXPECT_EQ(server.get("/api/tasks/1/stats").status, 200);
+}
+
 TEST(PreviewSchedule, UnsavedText_IsExplained) {
   const LiveServer server;
   const auto reply = server.request("POST", "/api/schedules/preview",

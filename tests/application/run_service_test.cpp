@@ -201,6 +201,32 @@ TEST_F(System, Health_EachPart_CountsAsItShould) {
   EXPECT_THAT(health(), Pair(false, "store not ok, queue ok, workers not ok"));
 }
 
+TEST_F(System, Health_WorkersThatTakeNothing_AreAWarningWithAReason) {
+  const auto workers = [&]() -> HealthCheck { return run_on(io, system->health()).checks.at(2); };
+  EXPECT_EQ(workers().message, "no worker takes new work: none is alive; runs wait until one starts");
+  store.add_worker({.id = {"w1"}, .incarnation = {1}});
+  store.add_worker({.id = {"w2"}, .incarnation = {2}, .state = domain::WorkerState::draining});
+  store.add_worker({.id = {"w3"}, .incarnation = {3}, .state = domain::WorkerState::dead});
+  EXPECT_EQ(workers().message, "1 of 2 take new work");
+  EXPECT_TRUE(workers().ok);
+  store.worker_rows.at({1}).info.state = domain::WorkerState::dead;
+  EXPECT_EQ(
+      workers().message,
+      "no worker takes new work: the only one is draining; runs wait until one is undrained or another one starts");
+  EXPECT_FALSE(workers().ok);
+  EXPECT_TRUE(health().first) << "an operator's choice does not make the process unready";
+  store.worker_rows.at({1}).info.state = domain::WorkerState::draining;
+  EXPECT_TRUE(workers().message.starts_with("no worker takes new work: all 2 are draining; ")) << workers().message;
+}
+
+TEST_F(System, Health_WorkersCannotBeRead_SaysWhy) {
+  store.add_worker({.id = {"w1"}, .incarnation = {1}});
+  faults.fail_while([](std::string_view call) { return call == "workers.list"; });
+  const auto check = run_on(io, system->health()).checks.at(2);
+  EXPECT_FALSE(check.ok);
+  EXPECT_EQ(check.message, FaultInjector::error("workers.list").error().message);
+}
+
 TEST_F(System, Stats_DeadWorkers_DoNotCount) {
   store.add_worker({.id = {"w1"}, .incarnation = {1}, .slots = 4, .busy = 3});
   store.add_worker({.id = {"w2"}, .incarnation = {2}, .slots = 8, .state = domain::WorkerState::dead});

@@ -124,7 +124,7 @@ TEST_F(Control, Cancel_HeldRun_TellsItsWorker) {
     const auto run_now = run(control_service->cancel_run(id));
     ASSERT_TRUE(run_now);
     EXPECT_EQ(run_now->state, state) << "until its worker has reported";
-    EXPECT_TRUE(run_now->cancel_requested);
+    EXPECT_TRUE(run_now->cancel_requested());
     const auto told = control(*run_now->incarnation);
     ASSERT_TRUE(told);
     EXPECT_EQ(told->kind, TaskControl::Kind::cancel);
@@ -138,7 +138,7 @@ TEST_F(Control, Cancel_QueueFails_TheMarkIsThere) {
   const auto id = store.add_held_run(noop(), {"w1"}, {7});
   faults.fail_while([](std::string_view call) { return call.starts_with("publish"); });
   EXPECT_TRUE(run(control_service->cancel_run(id)));
-  EXPECT_TRUE(store.run_rows.at(id).cancel_requested);
+  EXPECT_TRUE(store.run_rows.at(id).cancel_requested());
 }
 
 TEST_F(Control, Cancel_EndedOrUnknown_IsRefused) {
@@ -160,6 +160,16 @@ TEST_F(Control, Restart_EndedRun_MakesANewOne) {
     EXPECT_EQ(store.run_rows.at(old).state, state) << "the old one never changes";
   }
   EXPECT_EQ(nudges(), 5u);
+}
+
+TEST_F(Control, Restart_TaskWasDeleted_SaysSo) {
+  const auto task = noop();
+  const auto old = store.add_run(task, RunState::failed);
+  store.task_rows.erase(task);
+  const auto made = run(control_service->restart_run(old));
+  EXPECT_EQ(kind(made), ErrorKind::Conflict);
+  EXPECT_THAT(made.error().message, ::testing::HasSubstr("was deleted"));
+  EXPECT_EQ(nudges(), 0u);
 }
 
 TEST_F(Control, Restart_RunThatGoesOn_IsRefused) {

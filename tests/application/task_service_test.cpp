@@ -145,6 +145,64 @@ TEST_F(Tasks, Create_QueueFails_TheTaskIsThere) {
   EXPECT_TRUE(run(tasks->create(wanted)));
 }
 
+// Such a task would look well and never run; nobody would learn why.
+TEST_F(Tasks, Create_ScheduleIsOver_IsRefused) {
+  for (const auto* past : {"@at 2025-12-31T23:59:59Z", "@at 1970-01-01T00:00:00Z", "0 0 12 1 6 * 2020-2024"}) {
+    auto wanted = draft();
+    wanted.spec.schedule = past;
+    for (const auto status : {TaskStatus::active, TaskStatus::paused}) {
+      wanted.spec.status = status;
+      const auto task = run(tasks->create(wanted));
+      EXPECT_EQ(kind(task), ErrorKind::InvalidSchedule) << past;
+      EXPECT_THAT(pointers(task), ElementsAre("/schedule"));
+      EXPECT_THAT(task.error().message, ::testing::HasSubstr("has passed; choose a later time")) << past;
+    }
+    EXPECT_TRUE(run(tasks->preview({.schedule = past}))) << "looking at it is fine";
+  }
+  auto wanted = draft();
+  wanted.spec.schedule = "@at " + format_rfc3339(clock.now());
+  EXPECT_EQ(kind(run(tasks->create(wanted))), ErrorKind::InvalidSchedule) << "now is too late as well";
+  wanted.spec.schedule = "@at " + format_rfc3339(clock.now() + 1s);
+  EXPECT_TRUE(run(tasks->create(wanted)));
+}
+
+TEST_F(Tasks, Update_ScheduleIsOver_IsRefusedOnlyWhereItIsNew) {
+  auto wanted = draft();
+  wanted.spec.schedule = "@at " + format_rfc3339(clock.now() + 1h);
+  const auto task = run(tasks->create(wanted));
+  ASSERT_TRUE(task);
+  clock.advance(2h);
+  wanted.spec.description = "it has fired";
+  EXPECT_TRUE(run(tasks->update(task->id, wanted, std::nullopt)));
+  wanted.spec.status = TaskStatus::paused;
+  EXPECT_TRUE(run(tasks->update(task->id, wanted, std::nullopt)));
+  wanted.spec.status = TaskStatus::active;
+  EXPECT_TRUE(run(tasks->update(task->id, wanted, std::nullopt)));
+  auto other = wanted;
+  other.spec.timezone = "Europe/Berlin";  // not known here, which hides nothing
+  EXPECT_THAT(pointers(run(tasks->update(task->id, other, std::nullopt))), ElementsAre("/timezone", "/schedule"));
+  other = wanted;
+  other.spec.schedule = "@at " + format_rfc3339(clock.now() - 1s);
+  EXPECT_EQ(kind(run(tasks->update(task->id, other, std::nullopt))), ErrorKind::InvalidSchedule);
+  other.spec.schedule = "@at " + format_rfc3339(clock.now() + 1s);
+  EXPECT_TRUE(run(tasks->update(task->id, other, std::nullopt)));
+}
+
+TEST_F(Tasks, History_OfADeletedTask_IsInReachWhileRunsAreLeft) {
+  const auto ran = store.add_task({.name = "ran"}), idle = store.add_task({.name = "idle"});
+  store.add_run(ran, RunState::succeeded);
+  EXPECT_TRUE(run(tasks->check_history(ran)));
+  EXPECT_TRUE(run(tasks->check_history(idle)));
+  ASSERT_TRUE(run(tasks->archive(ran, std::nullopt)));
+  ASSERT_TRUE(run(tasks->archive(idle, std::nullopt)));
+  EXPECT_TRUE(run(tasks->check_history(ran)));
+  EXPECT_TRUE(run(tasks->stats(ran)));
+  EXPECT_EQ(kind(run(tasks->check_history(idle))), ErrorKind::TaskNotFound);
+  EXPECT_EQ(kind(run(tasks->stats(idle))), ErrorKind::TaskNotFound);
+  faults.fail_while([](std::string_view call) { return call == "runs.list"; });
+  EXPECT_EQ(kind(run(tasks->check_history(ran))), ErrorKind::Unavailable) << "not known is not gone";
+}
+
 TEST_F(Tasks, Update_OlderVersion_IsRefused) {
   const auto id = hourly();
   store.task_rows.at(id).version = 3;

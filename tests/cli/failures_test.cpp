@@ -50,7 +50,7 @@ TEST(Failure, FieldErrors_AreListedOneALine) {
            R"({"pointer":"/name","message":"must be 1 to 255 bytes long"},{"pointer":"","message":"x\u001b[31m"}]}})"});
   const auto ran = run_cli_on(server, {"task", "create", "x", "--command", "y"});
   EXPECT_EQ(ran.exit, 5);
-  EXPECT_EQ(ran.err, "error: the task has 2 faults\n  /name: must be 1 to 255 bytes long\n  (body): x [31m\n");
+  EXPECT_EQ(ran.err, "error: the task has 2 faults\n  /name: must be 1 to 255 bytes long\n  (body): x\\u001b[31m\n");
 }
 
 TEST(Failure, RefusedKey_SaysHowToGiveOne) {

@@ -76,6 +76,36 @@ TEST(Migrate, Run_AppliesToTheStoreOfTheSettings) {
             "{\n  \"database\": \"sqlite:/x.db\",\n  \"applied\": 2\n}\n");
 }
 
+TEST(Migrate, DataDir_IsWhereTheDatabaseLives) {
+  const TempFile file("data_dir = \"/from/file\"\n");
+  const struct {
+    std::vector<std::string> words;
+    std::map<std::string, std::string> environment;
+    std::string_view url;
+  } rows[] = {
+      {{"--config", file.path}, {}, "sqlite:/from/file/scheduler.db "},
+      {{"--config", file.path},
+       {{"SCHEDULER_DATA_DIR", "/from/environment"}},
+       "sqlite:/from/environment/scheduler.db "},
+      {{"--config", file.path, "--data-dir", "/from/flag"},
+       {{"SCHEDULER_DATA_DIR", "/from/environment"}},
+       "sqlite:/from/flag/scheduler.db "},
+      {{"--data-dir", "/from/flag", "--database-url", "sqlite:/x.db"}, {}, "sqlite:/x.db "},
+  };
+  for (const std::string verb : {"run", "status", "reset"})
+    for (const auto& row : rows) {
+      Asked asked;
+      auto world = with_schema(asked);
+      world.environment = row.environment;
+      std::vector<std::string> words = {"migrate", verb};
+      words.insert(words.end(), row.words.begin(), row.words.end());
+      if (verb == "reset") words.emplace_back("--yes");
+      const auto ran = run_cli_alone(words, std::move(world));
+      EXPECT_EQ(ran.exit, 0) << ran.err;
+      EXPECT_EQ(asked.urls, row.url) << verb;
+    }
+}
+
 TEST(Migrate, Status_IsATable) {
   Asked asked;
   EXPECT_EQ(run_cli_alone({"migrate", "status"}, with_schema(asked)).out,

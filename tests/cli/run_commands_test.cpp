@@ -1,4 +1,5 @@
 #include "cli/cli_support.hpp"
+#include "core/utf8.hpp"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -73,6 +74,38 @@ TEST(RunLogs, SeveralPages_AreReadToTheEnd) {
   EXPECT_THAT(as_json.out, HasSubstr("\"text\": \"one\""));
   EXPECT_THAT(as_json.out, HasSubstr("\"text\": \"three\""));
   EXPECT_THAT(as_json.out, HasSubstr("\"complete\": true"));
+}
+
+// Whatever a server sends: a terminal is told nothing but line ends, and tabs of a task's output.
+TEST(Run, HostileServer_PrintsNoHiddenCharacters) {
+  const std::string hostile = R"(a\u001b[2J\u0007\u007f\u0085\u009b\u202e\u2066\u200e\ufeff\u2028z)";
+  const auto run =
+      fmt::format(R"({{"id":12,"task_name":"{0}","state":"{0}","message":"{0}","{0}":{{"{0}":["{0}"]}}}})", hostile);
+  FakeServer server;
+  server.data("GET /api/runs", R"({"items":[)" + run + R"(],"next_cursor":")" + hostile + R"("})");
+  server.data("GET /api/runs/12", run);
+  server.data("GET /api/runs/12?wait=30", run);
+  server.data("GET /api/runs/12/logs?after_line=0",
+              R"({"attempt":1,"lines":[{"line":1,"text":"a\tb)" + hostile + R"("}],"next_after_line":null})");
+  server.on("GET /api/runs/12/attempts",
+            {.status = 409,
+             .body = fmt::format(
+                 R"({{"error":{{"code":"{0}","message":"{0}","details":[{{"pointer":"{0}","message":"{0}"}}]}}}})",
+                 hostile)});
+  for (const std::string format : {"table", "json", "yaml"})
+    for (const std::vector<std::string>& words : {std::vector<std::string>{"run", "list"},
+                                                  {"run", "get", "12"},
+                                                  {"run", "wait", "12"},
+                                                  {"run", "logs", "12"},
+                                                  {"run", "attempts", "12"}}) {
+      auto all = words;
+      all.insert(all.end(), {"-o", format});
+      const auto ran = run_cli_on(server, all);
+      const auto shown = ran.out + ran.err;
+      EXPECT_THAT(shown, HasSubstr("\\u202e")) << format << ' ' << words[1];
+      EXPECT_EQ(hidden_character_in(shown, U"\n\t"), std::nullopt) << format << ' ' << words[1];
+    }
+  EXPECT_THAT(run_cli_on(server, {"run", "logs", "12"}).out, HasSubstr("a\tba\\u001b[2J"));
 }
 
 TEST(RunLogs, OneAttempt_IsAskedFor) {
@@ -182,5 +215,5 @@ TEST(Run, CancelRetryAttempts_SendTheirRequest) {
   EXPECT_THAT(run_cli_on(server, {"run", "retry", "12"}).out, HasSubstr("12  report  pending"));
   EXPECT_EQ(run_cli_on(server, {"run", "attempts", "12"}).out,
             "ATTEMPT  STATE   WORKER  STARTED               TOOK  REASON     MESSAGE\n"
-            "1        failed  w1      2026-03-28T12:00:00Z  5 ms  exit_code  code 1\n");
+            "1        failed  w1      2026-03-28T12:00:00Z  5 ms  exit_code  code\\n1\n");
 }

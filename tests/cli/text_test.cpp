@@ -48,10 +48,15 @@ TEST(DurationText, EveryMagnitude_ReadsWell) {
   EXPECT_EQ(duration_text(2h + 5min + 59s), "2 h 5 m");
 }
 
-TEST(OneLine, ControlCharacters_BecomeSpaces) {
+TEST(OneLine, HiddenCharacters_AreShownAsEscapes) {
   EXPECT_EQ(one_line("a\nb\x1b[31m\xC2\x9B"
-                     "c\x7fü"),
-            "a b [31m c ü");
+                     "c\x7fü\u202Ed\xff"),
+            R"(a\nb\u001b[31m\u009bc\u007fü\u202ed)"
+            "\uFFFD");
+}
+
+TEST(OutputLine, TabsAndJoiners_Stay) {
+  EXPECT_EQ(output_line("a\tb\u200Dc\x1b[2J\u2066"), "a\tb\u200Dc\\u001b[2J\\u2066");
 }
 
 TEST(UrlEncoded, AnythingUnusual_IsEscaped) {
@@ -117,6 +122,8 @@ TEST(IndentedJson, AnyValue_KeepsItsContent) {
   "g": "x\"\n"
 })");
   EXPECT_EQ(json::parse(indented_json(value)), value);
+  const auto hostile = json::parse(R"({"k\u009b":"\u007f\u202e"})");
+  EXPECT_EQ(indented_json(hostile), "{\n  \"k\\u009b\": \"\\u007f\\u202e\"\n}");
 }
 
 TEST(YamlOf, AnyValue_IsBlockStyleWithQuotesWhereNeeded) {
@@ -173,5 +180,5 @@ TEST(CellOf, EveryKind_IsShort) {
   EXPECT_EQ(cell_of(json::parse(R"({"a":"b","c":1})")), "a=b c=1");
   EXPECT_EQ(cell_of(json::parse(R"({"a":{"b":1}})")), R"({"a":{"b":1}})");
   EXPECT_EQ(cell_of(json::parse("0.25")), "0.25");
-  EXPECT_EQ(cell_of(json::parse("\"a\\nb\"")), "a b");
+  EXPECT_EQ(cell_of(json::parse("\"a\\nb\"")), "a\\nb");
 }

@@ -572,9 +572,9 @@ TEST_P(DispatchRepositoryContract, Assigned_OfAnIncarnation_ActiveRunsDispatched
   EXPECT_EQ(held[0].incarnation, kWorker);
   EXPECT_EQ(held[0].dispatched_at, clock.now() - 1s);
   EXPECT_FALSE(held[0].missing);
-  EXPECT_FALSE(held[0].cancel_requested);
+  EXPECT_EQ(held[0].cancel_reason, Reason::none);
   EXPECT_EQ(held[1].run, b);
-  EXPECT_TRUE(held[1].cancel_requested);
+  EXPECT_EQ(held[1].cancel_reason, Reason::cancelled_by_user);
 }
 
 TEST_P(DispatchRepositoryContract, MarkMissing_RunOutOfTheInventory_IsOrphanedAfterTheGrace) {

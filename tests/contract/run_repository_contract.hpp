@@ -193,6 +193,7 @@ TEST_P(RunRepositoryContract, Cancel_RunThatNoWorkerHas_EndsCancelled) {
   EXPECT_FALSE(cancelled.to_stop);
   EXPECT_EQ(cancelled.run.state, RunState::cancelled);
   EXPECT_EQ(cancelled.run.reason, Reason::cancelled_by_user);
+  EXPECT_TRUE(cancelled.run.cancel_requested());
   EXPECT_NE(cancelled.run.message, "");
   EXPECT_EQ(cancelled.run.ended_at, clock.now());
   const auto again = error(runs().cancel(id));
@@ -213,7 +214,7 @@ TEST_P(RunRepositoryContract, Cancel_RunThatAWorkerHas_IsMarkedAndTheWorkerNamed
   for (int i = 0; i < 2; ++i) {
     const auto cancelled = ok(runs().cancel(id));
     EXPECT_EQ(cancelled.run.state, RunState::dispatched);
-    EXPECT_TRUE(cancelled.run.cancel_requested);
+    EXPECT_TRUE(cancelled.run.cancel_requested());
     ASSERT_TRUE(cancelled.to_stop);
     EXPECT_EQ(cancelled.to_stop->run, id);
     EXPECT_EQ(cancelled.to_stop->incarnation, IncarnationId{7});

@@ -190,7 +190,7 @@ TEST_P(SlotRepositoryContract, Commit_Replace_StopsWhatRunsAndDropsWhatWaits) {
   EXPECT_EQ(report.to_cancel[0].run, held);
   EXPECT_EQ(report.to_cancel[0].token, token);
   EXPECT_EQ(report.to_cancel[0].incarnation, kWorker);
-  EXPECT_TRUE(run(held).cancel_requested);
+  EXPECT_EQ(run(held).cancel_reason, Reason::overlap);
   fire(task.id);
   EXPECT_THAT(states_of(task.id), ElementsAre(RunState::dispatched, RunState::skipped, RunState::waiting));
   const auto dropped = runs_of(task.id)[1];
@@ -198,6 +198,20 @@ TEST_P(SlotRepositoryContract, Commit_Replace_StopsWhatRunsAndDropsWhatWaits) {
   EXPECT_NE(dropped.message, "");
   EXPECT_TRUE(apply(ended(held, RunState::cancelled)));
   EXPECT_THAT(states_of(task.id), ElementsAre(RunState::cancelled, RunState::skipped, RunState::pending));
+}
+
+// It once ended as if a user had cancelled it.
+TEST_P(SlotRepositoryContract, Commit_ReplacedRunFailsMeanwhile_EndsForTheOverlap) {
+  const auto task = create_scheduled("a", OverlapPolicy::replace);
+  fire(task.id);
+  const auto held = runs_of(task.id)[0].id;
+  send(held);
+  fire(task.id);
+  ok(runs().cancel(held));
+  EXPECT_EQ(run(held).cancel_reason, Reason::overlap) << "the first mark stays";
+  EXPECT_TRUE(apply(lost(held, domain::End{RunState::cancelled})));
+  EXPECT_EQ(run(held).reason, Reason::overlap);
+  EXPECT_EQ(run(held).message, "replaced by the run of a later fire time before another attempt");
 }
 
 TEST_P(SlotRepositoryContract, Commit_RunsAskedForByHand_CountAsEarlierRuns) {

@@ -194,7 +194,10 @@ TEST(ParseJson, MalformedText_NamesTheByte) {
   EXPECT_EQ(message(R"({"a":1)"), "the JSON ends too early, after byte 6");
   EXPECT_EQ(message(""), "the JSON ends too early, after byte 0");
   EXPECT_EQ(message("{} {}"), "there is more text after the JSON value, at byte 4");
-  EXPECT_EQ(message("\"\xff\""), "the JSON is malformed at byte 2: syntax error");
+  EXPECT_EQ(message("\"\xff\""), "the text is not valid UTF-8 at byte 2; send JSON as UTF-8");
+  EXPECT_EQ(message("{\"n\":\"caf\xe9\"}"), "the text is not valid UTF-8 at byte 10; send JSON as UTF-8");
+  EXPECT_EQ(message("{\"caf\xc3\":1}"), "the text is not valid UTF-8 at byte 6; send JSON as UTF-8");
+  EXPECT_EQ(message("\"caf\xc3"), "the text is not valid UTF-8 at byte 5; send JSON as UTF-8");
   EXPECT_EQ(message(R"({"a":1,"b":{"a":2},"a":3})"), "the JSON has the key 'a' twice in one object, at byte 21");
   EXPECT_EQ(message(R"([{"a":1},{"a":1}])"), "accepted");
   EXPECT_EQ(message(std::string(32, '[') + std::string(32, ']')), "accepted");

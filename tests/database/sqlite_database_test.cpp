@@ -69,6 +69,30 @@ TEST_F(DatabaseTest, Write_OneCaller_PaysOneCommitEach) {
   EXPECT_EQ(database->commits(), 5u);
 }
 
+// Which of two waiting jobs is done first, when the patient one came first.
+std::vector<std::string> order_of_jobs(Database& database) {
+  std::vector<std::string> order;  // the writer's alone while it works
+  const auto note = [&order](std::string who) {
+    return [&order, who = std::move(who)](Connection&) -> SchedulerResult<std::int64_t> {
+      order.push_back(who);
+      return 0;
+    };
+  };
+  BusyWriter busy(database);
+  std::vector<Async<std::int64_t>> works;
+  works.push_back(database.write(note("patient"), Urgency::patient));
+  works.push_back(database.write(note("urgent")));
+  works.push_back(busy.let_go());
+  for (const auto& result : run_all(std::move(works))) EXPECT_TRUE(result.has_value());
+  return order;
+}
+
+TEST_F(DatabaseTest, Write_PatientJob_IsOvertakenUntilItsPatienceEnds) {
+  using testing::ElementsAre;
+  EXPECT_THAT(order_of_jobs(*open({.patience = std::chrono::hours{1}})), ElementsAre("urgent", "patient"));
+  EXPECT_THAT(order_of_jobs(*open({.patience = Millis{0}})), ElementsAre("patient", "urgent"));
+}
+
 TEST_F(DatabaseTest, Write_OneBadJob_DoesNotSinkItsGroup) {
   for (const auto mode : {Mode::threaded, Mode::inline_}) {
     const auto database = open({.mode = mode});

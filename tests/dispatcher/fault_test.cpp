@@ -106,7 +106,7 @@ TEST(EachCallFails, Heartbeat_EveryWorkerIsHeard) {
     world.worker("w1", 1);
     const auto lost = world.store.add_held_run(world.task(), {"w1"}, {1});
     const auto marked = world.store.add_held_run(world.task(), {"w1"}, {1}, RunState::running);
-    world.run(marked).cancel_requested = true;
+    world.run(marked).cancel_reason = domain::Reason::cancelled_by_user;
     world.store.missing_since[lost].reset();
     world.worker("w2", 9);
     world.clock.advance(11s);

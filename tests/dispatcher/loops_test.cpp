@@ -235,7 +235,7 @@ TEST_F(StatusTick, HandedBack_IsAsIfItHadNotBeenDispatched) {
 // A cancel mark is carried out by the worker's report; a worker that hands back has nothing to kill.
 TEST_F(StatusTick, HandedBackWithACancelMark_IsCancelled) {
   const auto id = held();
-  run(id).cancel_requested = true;
+  run(id).cancel_reason = Reason::cancelled_by_user;
   report({handed_back(id, 1)});
   EXPECT_EQ(done("status"), 1u);
   EXPECT_EQ(run(id).state, RunState::cancelled);
@@ -343,12 +343,12 @@ TEST_F(HeartbeatTick, RunNotListed_IsMissingOnceItMustBeKnown) {
 
 TEST_F(HeartbeatTick, CancelMark_IsRepeatedWhileTheRunIsHeld) {
   const auto id = held(RunState::running);
-  run(id).cancel_requested = true;
+  run(id).cancel_reason = Reason::overlap;
   clock.advance(11s);
   for (int i = 0; i < 2; ++i) {
     beat("w1", 1, {{id, 1}});
     (void)done("heartbeat");
-    EXPECT_EQ(mail(1), "cancel 1/1 cancelled_by_user");
+    EXPECT_EQ(mail(1), "cancel 1/1 overlap") << "with the mark's own reason";
   }
 }
 
@@ -434,7 +434,7 @@ TEST_F(RescueTick, StartWithTheStoreAway_StillForgives) {
 TEST_F(RescueTick, DeadWorkersRuns_FollowTheirPolicy) {
   const auto again = held(), once = held(RunState::running, {.delivery = domain::Delivery::at_most_once}),
              marked = held(RunState::running), unlucky = held();
-  run(marked).cancel_requested = true;
+  run(marked).cancel_reason = Reason::cancelled_by_user;
   run(unlucky).attempt = 3;
   run(unlucky).token = 5;
   run(unlucky).lost_attempts = 2;
@@ -567,7 +567,7 @@ TEST_F(FireTick, Replace_TellsTheWorkerToStopTheEarlierRun) {
   const auto earlier = store.add_held_run(id, {"w1"}, {1}, RunState::running);
   EXPECT_EQ(done("fire"), 1u);
   EXPECT_EQ(mail(1), "cancel 1/1 overlap");
-  EXPECT_TRUE(run(earlier).cancel_requested);
+  EXPECT_EQ(run(earlier).cancel_reason, Reason::overlap);
   EXPECT_EQ(run({2}).state, RunState::waiting);
   report({ended(earlier, 1, AttemptState::cancelled)});
   (void)done("status");

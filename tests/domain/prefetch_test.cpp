@@ -21,10 +21,11 @@ TEST(NextPrefetch, WhatTheWorkerSaw_DecidesWhatItHolds) {
       {"and then takes four times as much", 16, {1000, true}, 64},
       {"never more than it ends in a second", 256, {300, true}, 300},
       {"one that has enough keeps it", 64, {1000, false}, 64},
-      {"one that became slow lets go", 4096, {10, false}, 10},
+      {"one that became slow lets go, by half at a time", 4096, {10, false}, 2048},
       {"the most that counts", 2048, {1e9, true}, kPrefetchMax},
       {"a rate beyond every integer", 2048, {kInfinity, true}, kPrefetchMax},
-      {"a clock that went back", 16, {-50, true}, 0},
+      {"until it holds nothing", 1, {0, false}, 0},
+      {"a clock that went back", 16, {-50, true}, 8},
   };
   for (const auto& row : rows) EXPECT_EQ(next_prefetch(row.current, row.seen), row.expected) << row.name;
 }

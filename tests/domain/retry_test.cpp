@@ -69,7 +69,7 @@ TEST(Backoff, EqualInputs_GiveEqualWaitsAndOthersSpread) {
 TEST(AfterAttempt, EveryOutcome_ChoosesTheNextStep) {
   const auto retry = [](TaskRun run) { return RetryAt{kNow + backoff(kDoubling, run.id, run.attempt + 1)}; };
   auto marked = run_at(1);
-  marked.cancel_requested = true;
+  marked.cancel_reason = Reason::cancelled_by_user;
   auto permanent = ended(AttemptState::failed);
   permanent.permanent = true;
   const Policy thrice{.max_retries = 2, .backoff = kDoubling};
@@ -138,7 +138,7 @@ TEST(AfterLoss, EachLoss_IsTriedAgainUntilTheBudgetIsUsedUp) {
 
 TEST(AfterLoss, MarkOrDelivery_EndsTheRun) {
   auto marked = run_at(1);
-  marked.cancel_requested = true;
+  marked.cancel_reason = Reason::cancelled_by_user;
   EXPECT_EQ(after_loss({}, marked, kNow), AfterAttempt(End{RunState::cancelled}));
   EXPECT_EQ(after_loss({.delivery = Delivery::at_most_once}, run_at(1), kNow), AfterAttempt(End{RunState::failed}));
   EXPECT_EQ(after_loss({.delivery = Delivery::at_most_once}, marked, kNow), AfterAttempt(End{RunState::cancelled}));

@@ -151,6 +151,13 @@ TEST(ValidateTask, HostileText_IsRefused) {
       {"delete", "report\x7f"sv},
       {"a space in front", " report"sv},
       {"a space behind", "report "sv},
+      {"a C1 control character", "report\u009b"sv},
+      {"letters from right to left", "report\u202egpj.exe"sv},
+      {"an isolate", "\u2066report"sv},
+      {"a mark of direction", "report\u200f"sv},
+      {"a byte order mark", "\ufeffreport"sv},
+      {"a space without width", "re\u200bport"sv},
+      {"a line separator", "report\u2028"sv},
       {"a lonely continuation byte", "report\x80"sv},
       {"a letter cut in two", "report\xe6\xbc"sv},
       {"an overlong slash", "report\xc0\xaf"sv},
@@ -167,8 +174,24 @@ TEST(ValidateTask, HostileText_IsRefused) {
   EXPECT_THAT(pointers(spec), ::testing::ElementsAre("/description")) << "stores end text at a NUL";
   spec.description = "two\nlines\tand a tab";
   EXPECT_THAT(pointers(spec), ::testing::IsEmpty());
-  spec.description = "broken \xff";
-  EXPECT_THAT(pointers(spec), ::testing::ElementsAre("/description"));
+  spec.description =
+      "a line end of Windows\r\n\U0001F468\u200d\U0001F469 and \u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645";
+  EXPECT_THAT(pointers(spec), ::testing::IsEmpty()) << "some emoji and words need joiners";
+  for (const char* hostile : {"broken \xff", "\x1b[2J", "c1 \u009b", "\u202esdrawkcab", "\u2067", "\ufeff", "\u2029"}) {
+    spec.description = hostile;
+    EXPECT_THAT(pointers(spec), ::testing::ElementsAre("/description")) << hostile;
+  }
+}
+
+TEST(ValidateTask, HiddenCharacter_IsNamedWithItsPlace) {
+  auto spec = good();
+  spec.name = "é-report\u202Egpj";
+  spec.labels = {{"team\u200b", "a"}};
+  const auto faults = validate(spec);
+  ASSERT_EQ(faults.size(), 2u);
+  EXPECT_EQ(faults[0].message,
+            "holds U+202E at character 9, which nobody sees but terminals and pages obey; leave it out");
+  EXPECT_TRUE(faults[1].message.starts_with("'team\\u200b' = 'a' is not a label; ")) << faults[1].message;
 }
 
 TEST(ValidateTask, ForeignLetters_AreGood) {

@@ -45,6 +45,10 @@ TEST(JsonLogLine, HostileText_StaysOneValidObject) {
   EXPECT_TRUE(read.contains("ä€😀"));
 }
 
+TEST(PrettyLogLine, CharactersThatTurnText_AreEscaped) {
+  EXPECT_TRUE(pretty_line("task \u202Egpj\u200B").ends_with(R"(task \u202egpj\u200b)"));
+}
+
 TEST(JsonLogLine, FieldNamedLikeOurOwn_DoesNotReplaceIt) {
   const auto parsed = boost::json::parse(json_line("truth", {{"msg", "lie"}, {"ts", "never"}}));
   EXPECT_EQ(parsed.at("msg").as_string(), "truth");

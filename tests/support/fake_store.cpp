@@ -199,7 +199,7 @@ class FakeStore::Slots final : public SlotRepository {
         run.reason = domain::Reason::overlap;
         run.message = "a later fire took its place";
       } else {
-        run.cancel_requested = true;
+        if (!run.cancel_requested()) run.cancel_reason = domain::Reason::overlap;
         report.to_cancel.push_back({.run = id, .token = run.token, .incarnation = *run.incarnation});
       }
     }
@@ -294,7 +294,7 @@ class FakeStore::Dispatch final : public DispatchRepository {
       for (const auto& [id, run] : store_.run_rows)
         if (is_held(run) && run.incarnation == incarnation && run.dispatched_at < before)
           all.push_back({id, run.token, incarnation, run.state, *run.dispatched_at,
-                         store_.missing_since[id].has_value(), run.cancel_requested});
+                         store_.missing_since[id].has_value(), run.cancel_reason});
       return all;
     });
   }
@@ -382,8 +382,7 @@ class FakeStore::Dispatch final : public DispatchRepository {
       run.ended_at = it.ended_at;
       run.reason = it.outcome.reason;
       run.message = it.outcome.message;
-      if (run.state == RunState::cancelled && run.reason == domain::Reason::none)
-        run.reason = domain::Reason::cancelled_by_user;
+      if (run.state == RunState::cancelled && run.reason == domain::Reason::none) run.reason = run.cancel_reason;
       store_.let_waiting_go(run.task);
     }
     return true;
@@ -443,10 +442,11 @@ class FakeStore::Runs final : public RunRepository {
       return found->second;
     });
   }
-  Async<Page<domain::TaskRun>> list(RunFilter, Paging) override {
+  Async<Page<domain::TaskRun>> list(RunFilter filter, Paging) override {
     FAKE_CALL("runs.list", [&]() -> SchedulerResult<Page<domain::TaskRun>> {
       Page<domain::TaskRun> page;
-      for (const auto& [id, run] : store_.run_rows) page.items.push_back(run);
+      for (const auto& [id, run] : store_.run_rows)
+        if (!filter.task || run.task == *filter.task) page.items.push_back(run);
       return page;
     });
   }
@@ -472,11 +472,11 @@ class FakeStore::Runs final : public RunRepository {
       auto& run = found->second;
       if (domain::is_terminal(run.state)) return fail(ErrorKind::Conflict, "the run has ended");
       if (is_held(run)) {
-        run.cancel_requested = true;
+        if (!run.cancel_requested()) run.cancel_reason = domain::Reason::cancelled_by_user;
         return Cancelled{run, AssignedRun{.run = id, .token = run.token, .incarnation = *run.incarnation}};
       }
       store_.move(run, Event::cancel);
-      run.reason = domain::Reason::cancelled_by_user;
+      run.cancel_reason = run.reason = domain::Reason::cancelled_by_user;
       run.message = "cancelled before it was dispatched";
       run.ended_at = store_.clock_.now();
       return Cancelled{run, std::nullopt};

@@ -166,6 +166,17 @@ TEST_F(WorkerRun, Cancel_RunningAttempt_IsStoppedAndReported) {
   EXPECT_EQ(held(beats().back()), "");
 }
 
+TEST_F(WorkerRun, Cancel_RunOfAnEarlierFireTime_SaysThatALaterOneTookItsPlace) {
+  executor.script_others(kMinute);
+  start();
+  send({work(1, 3)});
+  send(TaskControl{.run = RunId{1}, .token = 3, .reason = Reason::overlap});
+  timer.advance(2s);
+  ASSERT_EQ(news(), "1 began, 1 cancelled");
+  EXPECT_EQ(reports()[1].outcome->reason, Reason::overlap);
+  EXPECT_EQ(reports()[1].outcome->message, "replaced by the run of a later fire time while it was running");
+}
+
 TEST_F(WorkerRun, Cancel_ReadyRun_NeverBegins) {
   executor.script_others(kMinute);
   start();
@@ -273,7 +284,7 @@ TEST_F(WorkerRun, Heartbeats_ComeAtTheInterval) {
   EXPECT_EQ(beats()[5].worker.busy, 1);
 }
 
-TEST_F(WorkerRun, ShortRuns_GrowTheCapacityAndIdlenessShrinksIt) {
+TEST_F(WorkerRun, ShortRuns_GrowTheCapacityAndLongIdlenessShrinksIt) {
   start();
   std::int64_t run = 0;
   for (int i = 0; i < 20; ++i) {
@@ -287,7 +298,10 @@ TEST_F(WorkerRun, ShortRuns_GrowTheCapacityAndIdlenessShrinksIt) {
   EXPECT_LT(n, 12u) << "nor is every little change news";
   EXPECT_THAT(beats().back().worker.capacity, ::testing::AllOf(::testing::Gt(100), ::testing::Lt(4100)));
   EXPECT_EQ(beats().back().worker.slots, 2);
-  timer.advance(11s);
+  const auto grown = beats().back().worker.capacity;
+  timer.advance(1min);
+  EXPECT_EQ(beats().back().worker.capacity, grown) << "the next burst finds it ready";
+  timer.advance(2min);
   EXPECT_EQ(beats().back().worker.capacity, 2);
 }
 

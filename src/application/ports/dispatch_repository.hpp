@@ -51,7 +51,7 @@ struct AssignedRun {
   domain::RunState state = domain::RunState::dispatched;
   TimePoint dispatched_at{};
   bool missing = false;  // the worker's inventory did not list it last time
-  bool cancel_requested = false;
+  domain::Reason cancel_reason = domain::Reason::none;
 };
 
 struct RunContext {

@@ -28,6 +28,7 @@ struct Waiting {
   Call* call;
   Resume resume;
   asio::executor_work_guard<asio::any_io_executor> work;
+  std::chrono::steady_clock::time_point since = std::chrono::steady_clock::now();
 };
 using Batch = std::vector<std::unique_ptr<Waiting>>;
 
@@ -45,18 +46,19 @@ void let_go_on(std::unique_ptr<Waiting> waiting) {
 // The bounded queue in front of one or more threads.
 class Lane {
  public:
-  explicit Lane(std::size_t size_max) : size_max_(size_max) {}
+  explicit Lane(std::size_t size_max, Millis patience = Millis{0}) : size_max_(size_max), patience_(patience) {}
 
   // Waits for `call` to be done; refuses it when there is no room.
-  asio::awaitable<void> pass(Call& call) {
+  asio::awaitable<void> pass(Call& call, Urgency urgency = Urgency::urgent) {
     if (const auto refused = reserve(); !refused) {
       call.refuse(refused.error());
       co_return;
     }
     const auto executor = co_await asio::this_coro::executor;
     co_await asio::async_initiate<const asio::use_awaitable_t<>, void()>(
-        [this, &call, &executor](Resume resume) {
-          enqueue(std::make_unique<Waiting>(Waiting{&call, std::move(resume), asio::make_work_guard(executor)}));
+        [this, &call, urgency, &executor](Resume resume) {
+          enqueue(std::make_unique<Waiting>(Waiting{&call, std::move(resume), asio::make_work_guard(executor)}),
+                  urgency);
         },
         asio::use_awaitable);
   }
@@ -64,19 +66,19 @@ class Lane {
   // Waits for at least one call, takes at most `max`; empty when the lane is closed and everything accepted was taken.
   Batch take(std::size_t max) {
     std::unique_lock lock(mutex_);
-    news_.wait(lock, [&] { return !queue_.empty() || (closed_ && reserved_ == 0); });
+    news_.wait(lock, [&] { return size() > 0 || (closed_ && reserved_ == 0); });
     Batch batch;
-    while (!queue_.empty() && batch.size() < max) {
-      batch.push_back(std::move(queue_.front()));
-      queue_.pop_front();
-    }
+    const bool enough_patience =
+        !patient_.empty() && std::chrono::steady_clock::now() - patient_.front()->since >= patience_;
+    if (urgent_.empty() || enough_patience) move(patient_, batch, max);
+    move(urgent_, batch, max);
     return batch;
   }
 
   // True when nobody has asked for anything for `patience`.
   bool is_quiet_for(std::chrono::milliseconds patience) {
     std::unique_lock lock(mutex_);
-    return !news_.wait_for(lock, patience, [&] { return !queue_.empty() || closed_; });
+    return !news_.wait_for(lock, patience, [&] { return size() > 0 || closed_; });
   }
 
   void close() {
@@ -86,27 +88,36 @@ class Lane {
   }
 
  private:
+  using Queue = std::deque<std::unique_ptr<Waiting>>;
+
+  [[nodiscard]] std::size_t size() const { return urgent_.size() + patient_.size(); }
+
+  static void move(Queue& from, Batch& to, std::size_t max) {
+    for (; !from.empty() && to.size() < max; from.pop_front()) to.push_back(std::move(from.front()));
+  }
+
   SchedulerResult<void> reserve() {
     const std::lock_guard lock(mutex_);
     if (closed_) return fail(ErrorKind::Unavailable, "the database is closing");
-    if (queue_.size() + reserved_ >= size_max_)
+    if (size() + reserved_ >= size_max_)
       return fail(ErrorKind::Unavailable,
                   fmt::format("the database has {} jobs waiting and takes no more now; try again", size_max_));
     ++reserved_;
     return {};
   }
 
-  void enqueue(std::unique_ptr<Waiting> waiting) {
+  void enqueue(std::unique_ptr<Waiting> waiting, Urgency urgency) {
     const std::lock_guard lock(mutex_);
     --reserved_;
-    queue_.push_back(std::move(waiting));
+    (urgency == Urgency::urgent ? urgent_ : patient_).push_back(std::move(waiting));
     news_.notify_one();
   }
 
   const std::size_t size_max_;
+  const Millis patience_;
   std::mutex mutex_;
   std::condition_variable news_;
-  std::deque<std::unique_ptr<Waiting>> queue_;
+  Queue urgent_, patient_;
   std::size_t reserved_ = 0;  // accepted, and about to be enqueued
   bool closed_ = false;
 };
@@ -149,7 +160,8 @@ constexpr int kLogPagesMax = 16'384;   // 64 MiB
 }  // namespace
 
 struct Database::Impl {
-  explicit Impl(Options given) : options(std::move(given)), writes(options.queue_max), reads(options.queue_max) {}
+  explicit Impl(Options given)
+      : options(std::move(given)), writes(options.queue_max, options.patience), reads(options.queue_max) {}
   ~Impl() {
     writes.close();
     reads.close();
@@ -233,9 +245,9 @@ Database::~Database() = default;
 const std::string& Database::path() const { return impl_->options.path; }
 std::uint64_t Database::commits() const { return impl_->commits.load(std::memory_order_relaxed); }
 
-asio::awaitable<void> Database::pass_to_writer(Call& call) {
+asio::awaitable<void> Database::pass_to_writer(Call& call, Urgency urgency) {
   if (impl_->options.mode == Mode::threaded)
-    co_await impl_->writes.pass(call);
+    co_await impl_->writes.pass(call, urgency);
   else
     impl_->write_inline(call);
 }

@@ -9,6 +9,7 @@
 //   - a caller goes on, on its own executor, only after the COMMIT that holds its work is durable; when that COMMIT
 //     fails, every job of the group fails;
 //   - a read job sees one consistent snapshot that holds all writes whose callers have gone on before it was asked for;
+//   - a patient job lets others overtake it, for Options::patience at the most: what nobody waits for holds nobody up;
 //   - the queues are bounded: Unavailable when full, and once the database is closing.
 // Jobs are plain functions, never coroutines; they run on other threads (not in Mode::inline_) and may run late, so
 // they own what they use or use what outlives the database. A job that was accepted is done: awaiting cannot be
@@ -31,6 +32,8 @@ enum class Mode {
   inline_,  // jobs run at once on the calling thread, each in a transaction of its own: for tests and simulations
 };
 
+enum class Urgency { urgent, patient };
+
 struct Options {
   std::string path;  // ":memory:" only with Mode::inline_
   Mode mode = Mode::threaded;
@@ -38,6 +41,7 @@ struct Options {
   std::size_t readers = 2;                                    // threads that read, >= 1
   std::size_t queue_max = 8192;                               // jobs that may wait, for the writer and for the readers
   std::size_t group_max = 512;                                // jobs that share one COMMIT at the most
+  Millis patience{20};                                        // of patient jobs
   std::function<SchedulerResult<void>(Connection&)> prepare;  // runs on the write connection first: migrations
 };
 
@@ -71,9 +75,9 @@ class Database {
 
   // `job(Connection&) -> SchedulerResult<T>`, inside a write transaction.
   template <class Job>
-  asio::awaitable<typename TypedCall<Job>::Result> write(Job job) {
+  asio::awaitable<typename TypedCall<Job>::Result> write(Job job, Urgency urgency = Urgency::urgent) {
     TypedCall<Job> call(std::move(job));
-    co_await pass_to_writer(call);
+    co_await pass_to_writer(call, urgency);
     co_return call.take();
   }
 
@@ -92,7 +96,7 @@ class Database {
  private:
   struct Impl;
   explicit Database(std::unique_ptr<Impl> impl);
-  asio::awaitable<void> pass_to_writer(Call& call);
+  asio::awaitable<void> pass_to_writer(Call& call, Urgency urgency);
   asio::awaitable<void> pass_to_reader(Call& call);
 
   std::unique_ptr<Impl> impl_;

@@ -44,7 +44,7 @@ domain::TaskRun read_run(Statement& row, int first_column) {
   row.read_from(first_column, run.id, run.task, run.task_name, run.trigger, run.slot, run.retry_of, run.parameters,
                 run.shard_index, run.shard_total, run.state, run.priority, run.created_at, run.due_at, run.attempt,
                 run.lost_attempts, run.token, run.worker, run.incarnation, run.dispatched_at, run.started_at,
-                run.ended_at, run.cancel_requested, run.reason, run.message, run.exit_code, run.http_status);
+                run.ended_at, run.cancel_reason, run.reason, run.message, run.exit_code, run.http_status);
   return run;
 }
 
@@ -69,7 +69,7 @@ domain::Attempt read_attempt(Statement& row) {
 
 application::AssignedRun read_assigned(Statement& row) {
   application::AssignedRun it;
-  row.read(it.run, it.token, it.incarnation, it.state, it.dispatched_at, it.missing, it.cancel_requested);
+  row.read(it.run, it.token, it.incarnation, it.state, it.dispatched_at, it.missing, it.cancel_reason);
   return it;
 }
 

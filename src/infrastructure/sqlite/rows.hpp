@@ -26,7 +26,7 @@ inline constexpr std::string_view kTaskColumns =
 inline constexpr std::string_view kRunColumns =
     "r.id, r.task_id, t.name, r.triggered_by, r.slot, r.retry_of, r.parameters, r.shard_index, r.shard_total, r.state,"
     " r.priority, r.created_at, r.due_at, r.attempt, r.lost_attempts, r.token, r.worker, r.incarnation,"
-    " r.dispatched_at, r.started_at, r.ended_at, r.cancel_requested, r.reason, r.message, r.exit_code, r.http_status";
+    " r.dispatched_at, r.started_at, r.ended_at, r.cancel_reason, r.reason, r.message, r.exit_code, r.http_status";
 inline constexpr std::string_view kRunTables = " FROM task_runs r CROSS JOIN tasks t ON t.id = r.task_id ";
 [[nodiscard]] domain::TaskRun read_run(Statement& row, int first_column = 0);
 [[nodiscard]] SchedulerResult<std::optional<domain::TaskRun>> find_run(Connection& connection, RunId id);
@@ -43,8 +43,11 @@ inline constexpr std::string_view kAttemptColumns =
 
 // FROM task_runs, of runs that a worker holds.
 inline constexpr std::string_view kAssignedColumns =
-    "id, token, incarnation, state, dispatched_at, missing_since IS NOT NULL, cancel_requested";
+    "id, token, incarnation, state, dispatched_at, missing_since IS NOT NULL, cancel_reason";
 [[nodiscard]] application::AssignedRun read_assigned(Statement& row);
+// SET clause; ?1 is the reason. The first mark stays.
+inline constexpr std::string_view kMarkForCancel =
+    "cancel_reason = CASE cancel_reason WHEN 'none' THEN ?1 ELSE cancel_reason END";
 
 // FROM workers.
 inline constexpr std::string_view kWorkerColumns =

@@ -25,9 +25,9 @@ SchedulerResult<void> RunEndings::end_undispatched(TaskId task, domain::Event ev
   assert(event == domain::Event::skip || event == domain::Event::cancel);
   const auto state = event == domain::Event::skip ? domain::RunState::skipped : domain::RunState::cancelled;
   const auto sql = fmt::format(
-      "UPDATE task_runs SET state = ?1, ended_at = ?2, reason = ?3, message = ?4"
+      "UPDATE task_runs SET state = ?1, ended_at = ?2, reason = ?3, message = ?4{}"
       " WHERE task_id = ?5 AND ended_at IS NULL AND {} RETURNING id",
-      may_leave(event, Side::store));
+      event == domain::Event::cancel ? ", cancel_reason = ?3" : "", may_leave(event, Side::store));
   TRY(const auto runs, connection_.query(sql, state, now_, reason, message, task).values<RunId>());
   for (const auto run : runs) note(run, task, state);
   return {};

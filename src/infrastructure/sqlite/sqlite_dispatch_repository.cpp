@@ -224,11 +224,11 @@ struct NextStep {
   std::optional<TimePoint> retry_at;  // nothing: the run ends
 };
 
-NextStep next_step(const Ended& it, bool cancel_requested) {
+NextStep next_step(const Ended& it, domain::Reason cancel_reason) {
   const bool lost = it.attempt_state == domain::AttemptState::lost;
   if (const auto* retry = std::get_if<domain::RetryAt>(&it.next)) {
     // The mark came after the decision to retry: a cancelled run is not tried again.
-    if (cancel_requested) return {Event::cancel, std::nullopt};
+    if (cancel_reason != domain::Reason::none) return {Event::cancel, std::nullopt};
     return {lost ? Event::rescue : Event::retry, retry->due};
   }
   switch (std::get<domain::End>(it.next).state) {
@@ -250,12 +250,14 @@ NextStep next_step(const Ended& it, bool cancel_requested) {
 struct RunEnd {
   RunState state = RunState::succeeded;
   domain::Reason reason = domain::Reason::none;
-  std::string_view message;
+  std::string message;
   std::optional<int> exit_code, http_status;
 };
 
 // The mark won over what would have followed.
-constexpr RunEnd kCancelled{RunState::cancelled, domain::Reason::cancelled_by_user, "cancelled before another attempt"};
+RunEnd cancelled(domain::Reason why) {
+  return {RunState::cancelled, why, domain::cancel_message(why, "before another attempt")};
+}
 
 // The statements of one batch of reports, prepared once.
 class Reports {
@@ -265,7 +267,7 @@ class Reports {
             "UPDATE OR FAIL task_runs SET state = 'running', started_at = ?3 WHERE id = ?1 AND token = ?2 AND {}",
             may_leave(Event::start, Side::attempt)))),
         find_(connection.query("SELECT state, task_id, attempt, worker, incarnation, dispatched_at, started_at,"
-                               " cancel_requested FROM task_runs WHERE id = ?1 AND token = ?2")),
+                               " cancel_reason FROM task_runs WHERE id = ?1 AND token = ?2")),
         insert_attempt_(connection.query(
             "INSERT INTO task_attempts (run_id, number, token, state, worker, incarnation, dispatched_at, started_at,"
             " ended_at, reason, message, exit_code, http_status, log_lines)"
@@ -303,7 +305,7 @@ class Reports {
     std::optional<WorkerId> worker;
     std::optional<IncarnationId> incarnation;
     std::optional<TimePoint> dispatched_at, started_at;
-    bool cancel_requested = false;
+    domain::Reason cancel_reason = domain::Reason::none;
   };
 
   SchedulerResult<bool> apply(const Started& it) {
@@ -314,8 +316,8 @@ class Reports {
   SchedulerResult<bool> apply(const Returned& it) {
     TRY(const auto current, find(it.run, it.token));
     if (!current || !domain::may_leave(current->state, Event::hand_back)) return false;
-    if (current->cancel_requested) {
-      CHECK(end(it.run, it.token, *current, kCancelled, std::nullopt, now_, false, false));
+    if (current->cancel_reason != domain::Reason::none) {
+      CHECK(end(it.run, it.token, *current, cancelled(current->cancel_reason), std::nullopt, now_, false, false));
       return true;
     }
     CHECK(hand_back_.bind(it.run, it.token, now_).run());
@@ -325,7 +327,7 @@ class Reports {
   SchedulerResult<bool> apply(const Ended& it) {
     TRY(const auto current, find(it.run, it.token));
     if (!current) return false;
-    const auto step = next_step(it, current->cancel_requested);
+    const auto step = next_step(it, current->cancel_reason);
     const auto allowed = transition(current->state, step.event);
     if (!allowed || side_of(*allowed) != Side::attempt) return false;
     const bool revoke = it.revoke || allowed->guard == domain::Guard::token_seen;
@@ -340,7 +342,8 @@ class Reports {
     // Whatever its attempt met (an exit code, a lost worker): that the run ends here is the cancel's doing.
     const bool overruled = allowed->to == RunState::cancelled && it.attempt_state != domain::AttemptState::cancelled;
     const RunEnd as_reported{allowed->to, outcome.reason, outcome.message, outcome.exit_code, outcome.http_status};
-    CHECK(end(it.run, it.token, *current, overruled ? kCancelled : as_reported, started_at, it.ended_at, revoke, lost));
+    CHECK(end(it.run, it.token, *current, overruled ? cancelled(current->cancel_reason) : as_reported, started_at,
+              it.ended_at, revoke, lost));
     return true;
   }
 
@@ -348,7 +351,7 @@ class Reports {
     return find_.bind(run, token).first([](Statement& row) {
       Current current;
       row.read(current.state, current.task, current.attempt, current.worker, current.incarnation, current.dispatched_at,
-               current.started_at, current.cancel_requested);
+               current.started_at, current.cancel_reason);
       return current;
     });
   }
@@ -466,7 +469,8 @@ Async<RunContexts> SqliteDispatchRepository::contexts(std::vector<RunId> runs) {
 
 Async<std::vector<bool>> SqliteDispatchRepository::apply(std::vector<RunChange> batch) {
   return database_.write(
-      [this, batch = std::move(batch)](Connection& connection) { return apply_all(connection, batch, clock_.now()); });
+      [this, batch = std::move(batch)](Connection& connection) { return apply_all(connection, batch, clock_.now()); },
+      database::sqlite::Urgency::patient);  // what starts work goes first: it is what lateness is made of
 }
 
 Async<std::vector<AssignedRun>> SqliteDispatchRepository::assigned(IncarnationId incarnation, TimePoint before) {

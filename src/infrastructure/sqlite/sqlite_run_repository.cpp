@@ -158,7 +158,8 @@ SchedulerResult<std::vector<domain::Attempt>> attempts_of(Connection& connection
 
 SchedulerResult<bool> cancel_undispatched(Connection& connection, const TaskRun& run, TimePoint now) {
   static const auto kSql = fmt::format(
-      "UPDATE task_runs SET state = 'cancelled', ended_at = ?2, reason = 'cancelled_by_user',"
+      "UPDATE task_runs SET state = 'cancelled', ended_at = ?2, cancel_reason = 'cancelled_by_user',"
+      " reason = 'cancelled_by_user',"
       " message = 'cancelled before it was dispatched' WHERE id = ?1 AND {}",
       may_leave(domain::Event::cancel, Side::store));
   TRY(const auto changed, connection.execute(kSql, run.id, now));
@@ -176,9 +177,9 @@ SchedulerResult<Cancelled> cancel_run(Connection& connection, RunId id, TimePoin
   Cancelled cancelled;
   TRY(const bool ended, cancel_undispatched(connection, before, now));
   if (!ended) {
-    static const auto kSql = fmt::format("UPDATE task_runs SET cancel_requested = 1 WHERE id = ? AND {} RETURNING {}",
+    static const auto kSql = fmt::format("UPDATE task_runs SET {} WHERE id = ?2 AND {} RETURNING {}", kMarkForCancel,
                                          may_leave(domain::Event::cancel, Side::attempt), kAssignedColumns);
-    TRY(cancelled.to_stop, connection.query(kSql, id).first(read_assigned));
+    TRY(cancelled.to_stop, connection.query(kSql, domain::Reason::cancelled_by_user, id).first(read_assigned));
   }
   TRY(cancelled.run, get_run(connection, id));
   return cancelled;
@@ -309,7 +310,8 @@ Async<TaskStats> SqliteRunRepository::stats(TaskId task) {
 
 Async<void> SqliteRunLogRepository::append(std::vector<LogChunk> chunks) {
   return database_.write(
-      [chunks = std::move(chunks)](Connection& connection) { return append_chunks(connection, chunks); });
+      [chunks = std::move(chunks)](Connection& connection) { return append_chunks(connection, chunks); },
+      database::sqlite::Urgency::patient);
 }
 
 Async<std::vector<LogChunk>> SqliteRunLogRepository::read(RunId run, int attempt, std::int64_t after_line,

@@ -118,10 +118,10 @@ class FireTransaction {
     constexpr std::string_view kWhy = "replaced by the run of a later fire time";
     CHECK(endings_.end_undispatched(task, domain::Event::skip, Reason::overlap, kWhy));
     CHECK(endings_.end_undispatched(task, domain::Event::cancel, Reason::overlap, kWhy));
-    static const auto kSql = fmt::format(
-        "UPDATE task_runs SET cancel_requested = 1 WHERE task_id = ? AND ended_at IS NULL AND {} RETURNING {}",
-        may_leave(domain::Event::cancel, Side::attempt), kAssignedColumns);
-    TRY(const auto held, connection_.query(kSql, task).all(read_assigned));
+    static const auto kSql =
+        fmt::format("UPDATE task_runs SET {} WHERE task_id = ?2 AND ended_at IS NULL AND {} RETURNING {}",
+                    kMarkForCancel, may_leave(domain::Event::cancel, Side::attempt), kAssignedColumns);
+    TRY(const auto held, connection_.query(kSql, Reason::overlap, task).all(read_assigned));
     report_.to_cancel.insert(report_.to_cancel.end(), held.begin(), held.end());
     return {};
   }

@@ -20,13 +20,14 @@ TERMINAL = {"succeeded", "failed", "timed_out", "cancelled", "skipped"}
 
 
 class Scheduler:
-    def __init__(self, program, data_dir):
+    def __init__(self, program, data_dir, settings=None):
         self.program, self.data_dir, self.process, self.url = program, data_dir, None, None
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("SCHEDULER_")} | (settings or {})
 
     def start(self):
         self.process = subprocess.Popen(
             [self.program, "--data-dir", self.data_dir, "--bind", "127.0.0.1:0", "--log-format", "json"],
-            stderr=subprocess.PIPE, text=True, env={k: v for k, v in os.environ.items() if not k.startswith("SCHEDULER_")})
+            stderr=subprocess.PIPE, text=True, env=self.environment)
         for line in self.process.stderr:
             if found := re.search(r'"port":"?(\d+)', line):
                 self.url = f"http://127.0.0.1:{found.group(1)}"

@@ -1,6 +1,7 @@
 #include "infrastructure/rabbitmq/rabbit_publisher.hpp"
 
 #include "core/log.hpp"
+#include "infrastructure/rabbitmq/amqp_text.hpp"
 
 #include <fmt/format.h>
 
@@ -14,8 +15,6 @@ namespace {
 constexpr RabbitThread::Channel kChannel = 1;
 constexpr int kTriesMax = 3;
 constexpr std::uint8_t kPersistent = 2;
-
-amqp_bytes_t bytes(std::string_view text) { return {text.size(), const_cast<char*>(text.data())}; }
 
 const SchedulerError kBlocked{ErrorKind::Unavailable,
                               "RabbitMQ takes no messages: it is short of memory or disk (its alarm is on)"};
@@ -96,19 +95,19 @@ void RabbitPublisher::send(Text text) {
   amqp_basic_properties_t properties{};
   properties._flags = AMQP_BASIC_DELIVERY_MODE_FLAG | AMQP_BASIC_MESSAGE_ID_FLAG | AMQP_BASIC_CONTENT_TYPE_FLAG;
   properties.delivery_mode = kPersistent;
-  properties.message_id = bytes(id);
-  properties.content_type = bytes("application/json");
+  properties.message_id = to_amqp(id);
+  properties.content_type = to_amqp("application/json");
   // Mandatory: a queue that is gone sends the text back rather than losing it.
   ++text.tries;
   const auto& kept = under_way_.emplace(published_, std::move(text)).first->second;
-  (void)sent(amqp_basic_publish(link(), kChannel, amqp_empty_bytes, bytes(kept.batch->queue), 1, 0, &properties,
-                                bytes(kept.body)));
+  (void)sent(amqp_basic_publish(link(), kChannel, amqp_empty_bytes, to_amqp(kept.batch->queue), 1, 0, &properties,
+                                to_amqp(kept.body)));
 }
 
 void RabbitPublisher::on_frame(const amqp_frame_t& frame) {
   if (frame.frame_type == AMQP_FRAME_HEADER) {  // of a text that was returned; nothing else comes to us
     const auto* properties = static_cast<const amqp_basic_properties_t*>(frame.payload.properties.decoded);
-    const std::string_view id(static_cast<const char*>(properties->message_id.bytes), properties->message_id.len);
+    const auto id = from_amqp(properties->message_id);
     std::uint64_t number = 0;
     std::from_chars(id.data(), id.data() + id.size(), number);
     returned_.insert(number);

@@ -2,6 +2,7 @@
 
 #include "core/log.hpp"
 #include "infrastructure/message_codec.hpp"
+#include "infrastructure/rabbitmq/amqp_text.hpp"
 
 #include <fmt/format.h>
 
@@ -17,8 +18,6 @@ using application::Message;
 
 constexpr RabbitThread::Channel kAdmin = 1;  // for questions; the broker closes it when it refuses one
 constexpr RabbitThread::Channel kFirst = 2, kLast = 2047;
-
-amqp_bytes_t bytes(std::string_view text) { return {text.size(), const_cast<char*>(text.data())}; }
 
 std::string consumer_tag(RabbitSubscriber::Id id) { return "c" + std::to_string(id); }
 
@@ -53,7 +52,7 @@ void RabbitSubscriber::unsubscribe(Id id, std::vector<RabbitTag> tags) {
     if (found == subscriptions_.end() || !is_up()) return;
     const auto channel = found->first;
     if (std::exchange(found->second.consuming, false)) {
-      amqp_basic_cancel(link(), channel, bytes(consumer_tag(id)));
+      amqp_basic_cancel(link(), channel, to_amqp(consumer_tag(id)));
       if (const auto cancelled = check_reply(channel); !cancelled) return end(channel, cancelled.error());
     }
     give_back_now(channel, std::move(tags));
@@ -87,7 +86,7 @@ void RabbitSubscriber::give_back(Id id, std::vector<RabbitTag> tags) {
 
 Async<std::size_t> RabbitSubscriber::waiting(std::string queue) {
   co_return co_await ask([this, queue = std::move(queue)]() -> SchedulerResult<std::size_t> {
-    const auto* found = amqp_queue_declare(link(), kAdmin, bytes(queue), 1, 1, 0, 0, amqp_empty_table);
+    const auto* found = amqp_queue_declare(link(), kAdmin, to_amqp(queue), 1, 1, 0, 0, amqp_empty_table);
     if (found) return found->message_count;
     const auto refused = check_reply(kAdmin);
     if (refused.error().kind == ErrorKind::Unavailable) return std::unexpected(refused.error());
@@ -99,7 +98,7 @@ Async<std::size_t> RabbitSubscriber::waiting(std::string queue) {
 
 Async<void> RabbitSubscriber::remove(std::string queue) {
   CO_CHECK(ask([this, queue = std::move(queue)]() -> SchedulerResult<std::size_t> {
-    if (amqp_queue_delete(link(), kAdmin, bytes(queue), 0, 0)) return 0;
+    if (amqp_queue_delete(link(), kAdmin, to_amqp(queue), 0, 0)) return 0;
     const auto refused = check_reply(kAdmin);
     if (refused.error().kind != ErrorKind::Unavailable) CHECK(open_channel(kAdmin));
     return std::unexpected(refused.error());
@@ -156,7 +155,7 @@ SchedulerResult<void> RabbitSubscriber::consume(Channel channel) {
   names_.declare(link(), channel, it.queue);
   auto done = check_reply(channel);
   if (done) {
-    amqp_basic_consume(link(), channel, bytes(it.queue), bytes(consumer_tag(it.id)), 0, 0, 0, amqp_empty_table);
+    amqp_basic_consume(link(), channel, to_amqp(it.queue), to_amqp(consumer_tag(it.id)), 0, 0, 0, amqp_empty_table);
     done = check_reply(channel);
   }
   if (done)
@@ -196,7 +195,7 @@ void RabbitSubscriber::on_frame(const amqp_frame_t& frame) {
   } else if (frame.frame_type == AMQP_FRAME_BODY) {
     const auto& part = frame.payload.body_fragment;
     it.bytes_left -= std::min<std::uint64_t>(it.bytes_left, part.len);
-    if (it.body.size() <= kEnvelopeBytesMax) it.body.append(static_cast<const char*>(part.bytes), part.len);
+    if (it.body.size() <= kEnvelopeBytesMax) it.body.append(from_amqp(part));
     if (it.bytes_left == 0) complete(frame.channel, it);
   }
 }

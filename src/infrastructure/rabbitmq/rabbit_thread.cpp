@@ -1,6 +1,7 @@
 #include "infrastructure/rabbitmq/rabbit_thread.hpp"
 
 #include "core/log.hpp"
+#include "infrastructure/rabbitmq/amqp_text.hpp"
 
 #include <fmt/format.h>
 
@@ -29,8 +30,6 @@ timeval to_timeval(Micros time) {
   return {.tv_sec = time.count() / 1'000'000, .tv_usec = static_cast<suseconds_t>(time.count() % 1'000'000)};
 }
 
-std::string_view text_of(amqp_bytes_t bytes) { return {static_cast<const char*>(bytes.bytes), bytes.len}; }
-
 amqp_table_entry_t entry(const char* key, amqp_boolean_t value) {
   return {.key = amqp_cstring_bytes(key), .value = {.kind = AMQP_FIELD_KIND_BOOLEAN, .value = {.boolean = value}}};
 }
@@ -44,7 +43,7 @@ amqp_rpc_reply_t log_in(amqp_connection_state_t link, const RabbitThread::Settin
   about[0].value.value.table = {.num_entries = std::size(can), .entries = can};
   about[1].key = amqp_cstring_bytes("connection_name");
   about[1].value.kind = AMQP_FIELD_KIND_UTF8;
-  about[1].value.value.bytes = amqp_cstring_bytes(settings.name.c_str());
+  about[1].value.value.bytes = to_amqp(settings.name);
   const amqp_table_t properties{.num_entries = std::size(about), .entries = about};
   return amqp_login_with_properties(link, settings.vhost.c_str(), 0, kFrameBytesMax, kHeartbeatSeconds, &properties,
                                     AMQP_SASL_METHOD_PLAIN, settings.user.c_str(), settings.password.c_str());
@@ -109,7 +108,7 @@ SchedulerResult<void> RabbitThread::check_reply(Channel channel) {
   if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION && reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD)
     return std::unexpected(take_channel_close(channel, reply.reply.decoded));
   if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION && reply.reply.id == AMQP_CONNECTION_CLOSE_METHOD)
-    drop(std::string(text_of(static_cast<const amqp_connection_close_t*>(reply.reply.decoded)->reply_text)));
+    drop(std::string(from_amqp(static_cast<const amqp_connection_close_t*>(reply.reply.decoded)->reply_text)));
   else
     drop(amqp_error_string2(reply.library_error));
   return fail(ErrorKind::Unavailable, at(why_drop_));
@@ -118,7 +117,7 @@ SchedulerResult<void> RabbitThread::check_reply(Channel channel) {
 SchedulerError RabbitThread::take_channel_close(Channel channel, const void* method) {
   const auto* close = static_cast<const amqp_channel_close_t*>(method);
   SchedulerError why{close->reply_code == AMQP_NOT_FOUND ? ErrorKind::NotFound : ErrorKind::MessageQueue,
-                     at(fmt::format("it refuses: {}", text_of(close->reply_text)))};
+                     at(fmt::format("it refuses: {}", from_amqp(close->reply_text)))};
   amqp_channel_close_ok_t ok{};
   (void)sent(amqp_send_method(link_, channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &ok));
   return why;
@@ -190,7 +189,7 @@ SchedulerResult<void> RabbitThread::open() {
   if (reply.reply_type != AMQP_RESPONSE_SERVER_EXCEPTION || reply.reply.id != AMQP_CONNECTION_CLOSE_METHOD)
     return fail(ErrorKind::Unavailable,
                 fmt::format("the login did not end well ({})", amqp_error_string2(reply.library_error)));
-  const auto why = text_of(static_cast<const amqp_connection_close_t*>(reply.reply.decoded)->reply_text);
+  const auto why = from_amqp(static_cast<const amqp_connection_close_t*>(reply.reply.decoded)->reply_text);
   return fail(ErrorKind::Unavailable,
               fmt::format("it refuses us ({}); correct user, password and vhost in message_queue.url", why));
 }
@@ -235,7 +234,7 @@ bool RabbitThread::read_frames() {
     if (status == AMQP_STATUS_TIMEOUT) break;
     if (!sent(status)) break;
     if (frame.frame_type == AMQP_FRAME_METHOD && frame.payload.method.id == AMQP_CONNECTION_CLOSE_METHOD)
-      drop(std::string(text_of(static_cast<amqp_connection_close_t*>(frame.payload.method.decoded)->reply_text)));
+      drop(std::string(from_amqp(static_cast<amqp_connection_close_t*>(frame.payload.method.decoded)->reply_text)));
     else
       on_frame(frame);
   }

@@ -23,6 +23,7 @@ PURE = {"domain", "application", "dispatcher", "worker"}
 # Third-party headers: the rooms whose .cpp files wrap them. Longest prefix counts.
 WRAPPED_BY = {
     "sqlite3.h": {"database"},
+    "libpq-fe.h": {"database"},
     "curl/": {"infrastructure", "cli"},
     "toml++/": {"config"},
     "CLI/": {"cli", "apps"},
@@ -54,7 +55,7 @@ SHOWN_IN_HEADERS = {
     ("core/json_reader.hpp", "boost/"): "reads described structs by template; only .cpp files include it",
     ("api/http_session.hpp", "boost/asio/"): "a session is its socket and deadline; seen by http_server.cpp alone",
     ("infrastructure/rabbitmq/amqp_text.hpp", "amqp"): "one conversion of text; seen by the adapter's .cpp files",
-    ("infrastructure/sqlite/paging_sql.hpp", "fmt/"): "SQL text by template; seen by the repositories' .cpp files",
+    ("infrastructure/store/paging_sql.hpp", "fmt/"): "SQL text by template; seen by the repositories' .cpp files",
 }
 
 # Headers made to be shown: they only name types.

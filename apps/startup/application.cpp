@@ -238,11 +238,13 @@ asio::awaitable<void> Application::run_worker() {
   stop_->notify();
 }
 
-// From the outside in: no new requests, no new work, the last reports into the store.
+// No new work, then no new requests, then the last reports into the store. Draining may take minutes in which people
+// want to see what is still running, and to cancel it.
 asio::awaitable<void> Application::leave(TaskGroup& parts) {
-  if (server_) co_await server_->stop(kRequestGrace);
+  if (server_) server_->announce_stop();
   if (worker_) worker_->stop();
   while (worker_running_) co_await worker_gone_->wait(1h);
+  if (server_) co_await server_->stop(kRequestGrace);
   if (dispatcher_) {
     co_await wait_for_last_reports();
     dispatcher_->stop();

@@ -13,6 +13,7 @@ struct Context {
   config::AppConfig config;
   HttpLimits limits;
   TimePoint started_at{};
+  bool leaving = false;  // the process is about to stop; who can go elsewhere should
 };
 
 // {"success":true,"data":<data>,"timestamp":…}. `data` is JSON text.

@@ -94,6 +94,7 @@ class HttpServer::Impl {
   Impl& operator=(const Impl&) = delete;
 
   SchedulerResult<unsigned short> start();
+  void announce_stop() { state_->context.leaving = true; }
   asio::awaitable<void> stop(Millis grace);
 
  private:
@@ -154,6 +155,7 @@ HttpServer::~HttpServer() = default;
 
 SchedulerResult<unsigned short> HttpServer::start() { return impl_->start(); }
 
+void HttpServer::announce_stop() { impl_->announce_stop(); }
 asio::awaitable<void> HttpServer::stop(Millis grace) { return impl_->stop(grace); }
 
 }  // namespace scheduler::api

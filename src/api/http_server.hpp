@@ -50,6 +50,8 @@ class HttpServer {
   // message names address and cause. Returns the port.
   SchedulerResult<unsigned short> start();
 
+  // Not ready from here on, but answers everything: runs are watched and cancelled while the worker drains.
+  void announce_stop();
   // Takes no new connections, ends idle ones and streams, and lets requests in progress finish, at most `grace`.
   asio::awaitable<void> stop(Millis grace);
 

@@ -42,8 +42,9 @@ Async<Reply> system_health(const Context& context, const Request& request) {
 Async<Reply> ready(const Context& context, const Request& request) {
   CO_ENSURE(no_query(request));
   const auto health = co_await context.services.system.health();
-  if (health.ready) co_return success(context, health_json(health));
+  if (health.ready && !context.leaving) co_return success(context, health_json(health));
   Problem problem{.status = 503, .code = code_of(ErrorKind::Unavailable), .detail = "not ready"};
+  if (context.leaving) problem.detail += "; the process is stopping, and waits for its running attempts to end";
   for (const auto& check : health.checks) {
     if (check.ok) continue;
     problem.detail += "; " + check.name + ": " + check.message;

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 
-from restart_test import Scheduler, wait_for
+from scheduler_process import Scheduler, wait_for
 
 VARIABLES = {"rabbitmq": "SCHEDULER_TEST_RABBITMQ_URL", "redis_stream": "SCHEDULER_TEST_REDIS_URL"}
 NOBODY = {"rabbitmq": "amqp://127.0.0.1:1/", "redis_stream": "redis://127.0.0.1:1"}

@@ -101,24 +101,26 @@ SchedulerResult<std::int64_t> Statement::run() {
   }
 }
 
-void Statement::bind_null(int index) {
-  if (handle_ != nullptr) set_fault(sqlite3_bind_null(handle_, index));
+void Statement::bind_cell(int index, const Cell& cell) {
+  if (handle_ == nullptr) return;
+  switch (cell.kind) {
+    case Cell::Kind::null:
+      return set_fault(sqlite3_bind_null(handle_, index));
+    case Cell::Kind::integer:
+      return set_fault(sqlite3_bind_int64(handle_, index, cell.integer));
+    case Cell::Kind::real:
+      return set_fault(sqlite3_bind_double(handle_, index, cell.real));
+    case Cell::Kind::text:
+    case Cell::Kind::constant:
+      // A null pointer would bind NULL, and an empty view may hold one.
+      return set_fault(sqlite3_bind_text64(handle_, index, cell.text.empty() ? "" : cell.text.data(), cell.text.size(),
+                                           cell.kind == Cell::Kind::constant ? SQLITE_STATIC : SQLITE_TRANSIENT,
+                                           SQLITE_UTF8));
+  }
 }
-void Statement::bind_int64(int index, std::int64_t value) {
-  if (handle_ != nullptr) set_fault(sqlite3_bind_int64(handle_, index, value));
-}
-void Statement::bind_double(int index, double value) {
-  if (handle_ != nullptr) set_fault(sqlite3_bind_double(handle_, index, value));
-}
-void Statement::bind_text(int index, std::string_view text) {
-  // A null pointer would bind NULL, and an empty view may hold one.
-  const char* data = text.empty() ? "" : text.data();
-  if (handle_ != nullptr)
-    set_fault(sqlite3_bind_text64(handle_, index, data, text.size(), SQLITE_TRANSIENT, SQLITE_UTF8));
-}
-void Statement::bind_constant(int index, std::string_view text) {
-  if (handle_ != nullptr)
-    set_fault(sqlite3_bind_text64(handle_, index, text.data(), text.size(), SQLITE_STATIC, SQLITE_UTF8));
+
+void Statement::bind_value(int index, const RowSet& rows) {
+  if (handle_ != nullptr) set_fault(sqlite3_bind_pointer(handle_, index, const_cast<RowSet*>(&rows), "rows", nullptr));
 }
 
 bool Statement::is_null(int column) const { return sqlite3_column_type(handle_, column) == SQLITE_NULL; }
@@ -142,6 +144,7 @@ SchedulerResult<std::unique_ptr<Connection>> Connection::open(const std::string&
     return fail(ErrorKind::Database, fmt::format("{}: {}", path, why.message));
   };
   if (code != SQLITE_OK) return refuse(to_error(handle, code));
+  if (const int known = register_row_sets(handle); known != SQLITE_OK) return refuse(to_error(handle, known));
   sqlite3_extended_result_codes(handle, 1);
   sqlite3_busy_timeout(handle, kBusyTimeoutMs);
   // Caches are negative KiB. 16 MiB of log between checkpoints: large batches rewrite the same pages again and again.
@@ -203,6 +206,7 @@ SchedulerResult<void> Connection::execute_script(const std::string& sql) {
 }
 
 std::int64_t Connection::last_insert_id() const { return sqlite3_last_insert_rowid(handle_); }
+std::int64_t Connection::total_changes() const { return sqlite3_total_changes64(handle_); }
 bool Connection::in_transaction() const { return sqlite3_get_autocommit(handle_) == 0; }
 
 SchedulerResult<Transaction> Transaction::begin(Connection& connection, Kind kind) {

@@ -12,9 +12,8 @@
 //     a check at each column.
 #pragma once
 
-#include "core/enum_names.hpp"
-#include "core/ids.hpp"
-#include "core/time.hpp"
+#include "database/sqlite/cell.hpp"
+#include "database/sqlite/row_set.hpp"
 #include "errors/result.hpp"
 
 #include <concepts>
@@ -32,10 +31,6 @@ struct sqlite3_stmt;
 
 namespace scheduler::database::sqlite {
 
-// An enum with a spelling (core/enum_names.hpp): text in the database.
-template <class E>
-concept Named = std::is_enum_v<E> && requires { enum_names(E{}); };
-
 // One use of a prepared statement; its destructor gives it back to the connection.
 class Statement {
  public:
@@ -43,7 +38,7 @@ class Statement {
   Statement& operator=(Statement&&) = delete;
   ~Statement();
 
-  // Values for ?1, ?2, …; the statement starts afresh. Texts are copied.
+  // Values for ?1, ?2, …; the statement starts afresh. Texts are copied, row sets are not.
   template <class... Values>
   Statement& bind(const Values&... values) {
     restart();
@@ -122,33 +117,9 @@ class Statement {
   [[nodiscard]] SchedulerResult<void> fault() const;
   void set_fault(int code);
 
-  void bind_null(int index);
-  void bind_int64(int index, std::int64_t value);
-  void bind_double(int index, double value);
-  void bind_text(int index, std::string_view text);
-  void bind_constant(int index, std::string_view text);  // not copied: lives as long as the program
-
-  void bind_value(int index, std::integral auto value) { bind_int64(index, static_cast<std::int64_t>(value)); }
-  void bind_value(int index, double value) { bind_double(index, value); }
-  void bind_value(int index, std::string_view text) { bind_text(index, text); }
-  void bind_value(int index, TimePoint at) { bind_int64(index, to_micros(at)); }
-  void bind_value(int index, Seconds duration) { bind_int64(index, duration.count()); }
-  void bind_value(int index, const WorkerId& id) { bind_text(index, id.value); }
-  template <class Tag>
-  void bind_value(int index, Id<Tag> id) {
-    bind_int64(index, id.value);
-  }
-  template <Named E>
-  void bind_value(int index, E value) {
-    bind_constant(index, name_of(value));
-  }
-  template <class T>
-  void bind_value(int index, const std::optional<T>& value) {
-    if (value)
-      bind_value(index, *value);
-    else
-      bind_null(index);
-  }
+  void bind_cell(int index, const Cell& cell);
+  void bind_value(int index, const RowSet& rows);
+  void bind_value(int index, const auto& value) { bind_cell(index, cell_of(value)); }
 
   [[nodiscard]] bool is_null(int column) const;
   [[nodiscard]] std::int64_t int64_at(int column) const;
@@ -219,6 +190,7 @@ class Connection {
   SchedulerResult<void> execute_script(const std::string& sql);
 
   [[nodiscard]] std::int64_t last_insert_id() const;
+  [[nodiscard]] std::int64_t total_changes() const;  // rows changed since the connection was opened
   [[nodiscard]] bool in_transaction() const;
 
   // From here on the owner calls checkpoint(); before, a commit does it by itself at every 4,096 pages of log.

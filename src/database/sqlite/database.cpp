@@ -216,10 +216,16 @@ struct Database::Impl {
     commits.fetch_add(1, std::memory_order_relaxed);
   }
 
+  // The only connection may write: whether the job did is seen afterwards. (PRAGMA query_only would have SQLite prepare
+  // every statement anew.)
   void read_inline(Call& call) {
-    if (const auto set = write_connection->execute("PRAGMA query_only = ON"); !set) return call.refuse(set.error());
-    run_alone(*write_connection, call, Transaction::Kind::read);
-    if (const auto set = write_connection->execute("PRAGMA query_only = OFF"); !set) call.refuse(set.error());
+    auto transaction = Transaction::begin(*write_connection, Transaction::Kind::read);
+    if (!transaction) return call.refuse(transaction.error());
+    const auto before = write_connection->total_changes();
+    if (!call.run(*write_connection)) return;
+    if (write_connection->total_changes() != before)
+      return call.refuse({ErrorKind::Database, "a job that may only read has written; nothing of it is kept"});
+    if (const auto committed = transaction->commit(); !committed) call.refuse(committed.error());
   }
 
   const Options options;

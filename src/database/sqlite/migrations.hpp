@@ -8,30 +8,16 @@
 #pragma once
 
 #include "core/time.hpp"
+#include "database/migration_history.hpp"
 #include "database/sqlite/connection.hpp"
 
-#include <optional>
 #include <span>
-#include <string>
-#include <string_view>
 #include <vector>
 
 namespace scheduler::database::sqlite {
 
-struct Migration {
-  int version = 0;  // 1, 2, …
-  std::string_view name;
-  std::string_view sql;
-};
-
 // In order of version.
 [[nodiscard]] std::span<const Migration> embedded_migrations();
-
-struct MigrationStatus {
-  int version = 0;
-  std::string name;
-  std::optional<TimePoint> applied_at;  // nothing: not yet
-};
 
 // Applies what is missing; returns how many that were. Not inside a transaction. Error: Config when the file's schema
 // is newer or different; Database.

@@ -1,8 +1,8 @@
 #include "infrastructure/sqlite/run_endings.hpp"
 
 #include "domain/dependencies.hpp"
-#include "infrastructure/sqlite/guards.hpp"
 #include "infrastructure/sqlite/run_insert.hpp"
+#include "infrastructure/store/guards.hpp"
 
 #include <fmt/format.h>
 
@@ -12,6 +12,7 @@
 
 namespace scheduler::infrastructure {
 
+using database::sqlite::column_of;
 using database::sqlite::Statement;
 
 // One ended run of each upstream, in the order of Dependant::upstreams.
@@ -34,12 +35,32 @@ SchedulerResult<void> RunEndings::end_undispatched(TaskId task, domain::Event ev
 }
 
 SchedulerResult<void> RunEndings::settle() {
+  CHECK(note_tasks_without_dependants());
   // A round may skip its dependant: an ended run more, behind the ones that are there.
   for (std::size_t i = 0; i < ended_.size(); ++i) CHECK(add_to_rounds(ended_[i]));
   std::set<TaskId> tasks;
   for (const auto& it : ended_) tasks.insert(it.task);
-  for (const auto task : tasks) CHECK(promote_waiting(task));
+  TRY(const auto waiting, connection_
+                              .query("SELECT DISTINCT r.task_id FROM rows(?1) CROSS JOIN task_runs r"
+                                     " ON r.task_id = c1 AND r.state = 'waiting' ORDER BY r.task_id",
+                                     column_of(tasks))
+                              .values<TaskId>());
+  for (const auto task : waiting) CHECK(promote_waiting(task));
   ended_.clear();
+  return {};
+}
+
+// Most tasks have none: one question for all of them.
+SchedulerResult<void> RunEndings::note_tasks_without_dependants() {
+  std::set<TaskId> tasks;
+  for (const auto& it : ended_) tasks.insert(it.task);
+  TRY(const auto upstreams, connection_
+                                .query("SELECT DISTINCT d.upstream_id FROM rows(?1) CROSS JOIN task_dependencies d"
+                                       " ON d.upstream_id = c1",
+                                       column_of(tasks))
+                                .values<TaskId>());
+  for (const auto task : upstreams) tasks.erase(task);
+  for (const auto task : tasks) dependants_.try_emplace(task);
   return {};
 }
 

@@ -3,7 +3,7 @@
 //   - The waiting runs of a task whose last active run has ended go on (overlap policy), all shards of a slot together.
 //   - Each ended run is one entry in the rounds of the tasks that depend on its task (domain/dependencies.hpp); a
 //     complete round makes the dependant's runs, or skips them, which ends runs again.
-// A run of a task without waiting runs and dependants costs two index probes per task, whatever the size of the batch.
+// A run of a task without waiting runs and dependants costs two index probes per task, in two statements for the batch.
 #pragma once
 
 #include "database/sqlite/connection.hpp"
@@ -49,6 +49,7 @@ class RunEndings {
   };
   struct Round;
 
+  SchedulerResult<void> note_tasks_without_dependants();
   SchedulerResult<void> add_to_rounds(EndedRun ended);
   SchedulerResult<const std::vector<Dependant>*> dependants_of(TaskId upstream);
   SchedulerResult<std::optional<Round>> take_complete_round(const Dependant& dependant);

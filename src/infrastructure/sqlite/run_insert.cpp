@@ -14,6 +14,12 @@ SchedulerResult<RunId> insert_run(Connection& connection, const NewFire& fire, i
   return RunId{connection.last_insert_id()};
 }
 
+SchedulerResult<std::int64_t> next_run_id(Connection& connection) {
+  TRY(const auto last,
+      connection.query("SELECT seq FROM sqlite_sequence WHERE name = 'task_runs'").value<std::int64_t>());
+  return last.value_or(0) + 1;
+}
+
 SchedulerResult<std::vector<RunId>> insert_runs(Connection& connection, const NewFire& fire, int shard_total) {
   std::vector<RunId> ids;
   for (int shard = 0; shard < shard_total; ++shard) {

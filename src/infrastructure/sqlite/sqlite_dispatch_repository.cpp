@@ -1,14 +1,17 @@
 #include "infrastructure/sqlite/sqlite_dispatch_repository.hpp"
 
-#include "infrastructure/sqlite/guards.hpp"
 #include "infrastructure/sqlite/rows.hpp"
 #include "infrastructure/sqlite/run_endings.hpp"
+#include "infrastructure/store/guards.hpp"
+#include "infrastructure/store/report_rules.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cassert>
+#include <deque>
 #include <set>
-#include <tuple>
+#include <unordered_map>
 
 namespace scheduler::infrastructure {
 namespace {
@@ -23,6 +26,7 @@ using application::Returned;
 using application::RunChange;
 using application::RunContexts;
 using application::Started;
+using database::sqlite::column_of;
 using domain::Event;
 using domain::RunState;
 
@@ -137,50 +141,57 @@ struct DueTask {
   Seconds timeout{0};
 };
 
-// Reads due runs; each task only once.
-class DueReader {
- public:
-  explicit DueReader(Connection& connection)
-      : connection_(connection),
-        runs_(connection.query("SELECT task_id, token, route, parameters, attempt, slot, shard_index, shard_total"
-                               " FROM task_runs WHERE id = ?",
-                               0)) {}
+using DueTasks = std::unordered_map<TaskId, DueTask>;
 
-  SchedulerResult<DueRun> read(RunId id) {
-    DueRun due;
-    auto& execution = due.execution;
-    std::optional<std::string> parameters;
-    TRY(const bool found, runs_.bind(id).step());
-    assert(found && "the run was read in this snapshot");
-    runs_.read(execution.task, due.candidate.token, due.candidate.route, parameters, execution.attempt, execution.slot,
-               execution.shard_index, execution.shard_total);
-    TRY(const auto* task, task_of(execution.task));
-    due.candidate.run = execution.run = id;
-    execution.task_name = task->name;
-    execution.task_type = task->task_type;
-    execution.parameters = std::move(parameters).value_or(task->parameters);
-    execution.attempt += 1;
-    execution.token = due.candidate.token + 1;
-    execution.timeout = task->timeout;
-    return due;
+SchedulerResult<DueTasks> due_tasks(Connection& connection, const std::vector<DueRun>& due) {
+  std::set<TaskId> ids;
+  for (const auto& it : due) ids.insert(it.execution.task);
+  const auto keys = column_of(ids);
+  auto rows = connection.query(
+      "SELECT t.id, t.name, t.task_type, t.parameters, t.timeout_seconds FROM rows(?1) CROSS JOIN tasks t ON t.id = c1",
+      keys);
+  DueTasks tasks;
+  for (;;) {
+    TRY(const bool found, rows.step());
+    if (!found) return tasks;
+    TaskId id;
+    DueTask task;
+    rows.read(id, task.name, task.task_type, task.parameters, task.timeout);
+    tasks.emplace(id, std::move(task));
   }
+}
 
- private:
-  SchedulerResult<const DueTask*> task_of(TaskId id) {
-    const auto [found, added] = tasks_.try_emplace(id);
-    auto& task = found->second;
-    if (added) {
-      auto row = connection_.query("SELECT name, task_type, parameters, timeout_seconds FROM tasks WHERE id = ?", id);
-      CHECK(row.step());
-      row.read(task.name, task.task_type, task.parameters, task.timeout);
-    }
-    return &task;
+// The runs in the order of their keys.
+SchedulerResult<std::vector<DueRun>> read_due(Connection& connection, const std::vector<RunId>& runs) {
+  const auto keys = column_of(runs);
+  auto rows = connection.query(
+      "SELECT r.id, r.task_id, r.token, r.route, r.parameters, r.attempt, r.slot, r.shard_index, r.shard_total"
+      " FROM rows(?1) CROSS JOIN task_runs r ON r.id = c1",
+      keys);
+  std::vector<std::optional<std::string>> parameters;
+  TRY(auto due, rows.all([&](Statement& row) {
+    DueRun it;
+    auto& work = it.execution;
+    row.read(work.run, work.task, it.candidate.token, it.candidate.route, parameters.emplace_back(), work.attempt,
+             work.slot, work.shard_index, work.shard_total);
+    it.candidate.run = work.run;
+    work.attempt += 1;
+    work.token = it.candidate.token + 1;
+    return it;
+  }));
+  assert(std::ranges::equal(due, runs, {}, [](const DueRun& it) { return it.candidate.run; }) &&
+         "a join that is told its order keeps it, and the runs were read in this snapshot");
+  TRY(const auto tasks, due_tasks(connection, due));
+  for (std::size_t i = 0; i < due.size(); ++i) {
+    auto& work = due[i].execution;
+    const auto& task = tasks.at(work.task);
+    work.task_name = task.name;
+    work.task_type = task.task_type;
+    work.timeout = task.timeout;
+    work.parameters = parameters[i] ? *std::move(parameters[i]) : task.parameters;
   }
-
-  Connection& connection_;
-  Statement runs_;
-  std::unordered_map<TaskId, DueTask> tasks_;
-};
+  return due;
+}
 
 constexpr int kPriorityMax = 9;
 
@@ -188,15 +199,12 @@ SchedulerResult<std::vector<DueRun>> due_runs(Connection& connection, std::vecto
                                               std::size_t limit, TimePoint now) {
   std::ranges::sort(routes);
   routes.erase(std::ranges::unique(routes).begin(), routes.end());
-  std::vector<DueRun> due;
-  DueReader reader(connection);
+  std::vector<RunId> due;
   for (int priority = kPriorityMax; priority >= 0 && due.size() < limit; --priority) {
     TRY(const auto keys, due_keys(connection, routes, priority, now, limit - due.size()));
-    for (const auto& key : keys) {
-      TRY(due.emplace_back(), reader.read(key.run));
-    }
+    for (const auto& key : keys) due.push_back(key.run);
   }
-  return due;
+  return read_due(connection, due);
 }
 
 // ---- writes ---------------------------------------------------------------------------------------------------------
@@ -205,100 +213,43 @@ SchedulerResult<std::vector<DueRun>> due_runs(Connection& connection, std::vecto
 SchedulerResult<std::vector<bool>> mark_all_dispatched(Connection& connection, const std::vector<Dispatching>& batch,
                                                        TimePoint now) {
   static const auto kSql = fmt::format(
-      "UPDATE OR FAIL task_runs SET state = 'dispatched', token = token + 1, attempt = attempt + 1, worker = ?3,"
-      " incarnation = ?4, dispatched_at = ?5, started_at = NULL, missing_since = NULL"
-      " WHERE id = ?1 AND token = ?2 AND {}",
+      "UPDATE OR FAIL task_runs SET state = 'dispatched', token = token + 1, attempt = attempt + 1, worker = c3,"
+      " incarnation = c4, dispatched_at = ?2, started_at = NULL, missing_since = NULL"
+      " FROM rows(?1) WHERE id = c1 AND token = c2 AND {} RETURNING id, token",
       may_leave(Event::dispatch, Side::store));
-  auto update = connection.query(kSql);
+  RowSet rows;
+  for (const auto& it : batch) rows.add(it.run, it.token_seen, it.worker, it.incarnation);
+  TRY(const auto marked, connection.query(kSql, rows, now).all([](Statement& row) {
+    std::pair<RunId, Token> it;
+    row.read(it.first, it.second);
+    return it;
+  }));
+  std::set<std::pair<RunId, Token>> left(marked.begin(), marked.end());
   std::vector<bool> won;
-  for (const auto& it : batch) {
-    TRY(const auto changed, update.bind(it.run, it.token_seen, it.worker, it.incarnation, now).run());
-    won.push_back(changed == 1);
-  }
+  for (const auto& it : batch) won.push_back(left.erase({it.run, it.token_seen + 1}) == 1);
   return won;
 }
 
-// What happens to the run when its attempt has ended so.
-struct NextStep {
-  Event event = Event::succeed;
-  std::optional<TimePoint> retry_at;  // nothing: the run ends
-};
-
-NextStep next_step(const Ended& it, domain::Reason cancel_reason) {
-  const bool lost = it.attempt_state == domain::AttemptState::lost;
-  if (const auto* retry = std::get_if<domain::RetryAt>(&it.next)) {
-    // The mark came after the decision to retry: a cancelled run is not tried again.
-    if (cancel_reason != domain::Reason::none) return {Event::cancel, std::nullopt};
-    return {lost ? Event::rescue : Event::retry, retry->due};
-  }
-  switch (std::get<domain::End>(it.next).state) {
-    case RunState::succeeded:
-      return {Event::succeed, std::nullopt};
-    case RunState::timed_out:
-      return {Event::time_out, std::nullopt};
-    case RunState::cancelled:
-      return {Event::cancel, std::nullopt};
-    case RunState::failed:
-      return {lost ? Event::give_up : Event::fail, std::nullopt};
-    default:
-      assert(false && "an attempt ends its run succeeded, failed, timed_out or cancelled");
-      return {};
-  }
-}
-
-// How a run ends, where it ends.
-struct RunEnd {
-  RunState state = RunState::succeeded;
-  domain::Reason reason = domain::Reason::none;
-  std::string message;
-  std::optional<int> exit_code, http_status;
-};
-
-// The mark won over what would have followed.
-RunEnd cancelled(domain::Reason why) {
-  return {RunState::cancelled, why, domain::cancel_message(why, "before another attempt")};
-}
-
-// The statements of one batch of reports, prepared once.
+// One batch of reports: the runs are read, each change is decided on what the changes before it have left, and each
+// kind of change is written by one statement. A run is begun at most once here and ended, retried or handed back at
+// most once.
 class Reports {
  public:
-  Reports(Connection& connection, TimePoint now)
-      : start_(connection.query(fmt::format(
-            "UPDATE OR FAIL task_runs SET state = 'running', started_at = ?3 WHERE id = ?1 AND token = ?2 AND {}",
-            may_leave(Event::start, Side::attempt)))),
-        find_(connection.query("SELECT state, task_id, attempt, worker, incarnation, dispatched_at, started_at,"
-                               " cancel_reason FROM task_runs WHERE id = ?1 AND token = ?2")),
-        insert_attempt_(connection.query(
-            "INSERT INTO task_attempts (run_id, number, token, state, worker, incarnation, dispatched_at, started_at,"
-            " ended_at, reason, message, exit_code, http_status, log_lines)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")),
-        end_(connection.query(fmt::format(
-            "UPDATE OR FAIL task_runs SET state = ?3, token = token + ?4, lost_attempts = lost_attempts + ?5, "
-            "started_at = ?6,"
-            " ended_at = ?7, reason = ?8, message = ?9, exit_code = ?10, http_status = ?11, missing_since = NULL"
-            " WHERE id = ?1 AND token = ?2 AND {}",
-            may_leave(Event::succeed, Side::attempt)))),
-        retry_(connection.query(fmt::format(
-            "UPDATE OR FAIL task_runs SET state = 'pending', token = token + ?3, lost_attempts = lost_attempts + ?4,"
-            " started_at = ?5, due_at = ?6, missing_since = NULL WHERE id = ?1 AND token = ?2 AND {}",
-            may_leave(Event::retry, Side::attempt)))),
-        hand_back_(connection.query(fmt::format(
-            "UPDATE OR FAIL task_runs SET state = 'pending', token = token + 1, attempt = attempt - 1, worker = NULL,"
-            " incarnation = NULL, dispatched_at = NULL, started_at = NULL, due_at = ?3, missing_since = NULL"
-            " WHERE id = ?1 AND token = ?2 AND {}",
-            may_leave(Event::hand_back, Side::attempt)))),
-        endings_(connection, now),
-        now_(now) {}
+  Reports(Connection& connection, TimePoint now) : connection_(connection), now_(now), endings_(connection, now) {}
 
-  // False: the guard did not hold, nothing was changed.
-  SchedulerResult<bool> apply(const RunChange& change) {
-    return std::visit([this](const auto& it) { return apply(it); }, change);
+  // won[i]: the guard of batch[i] held.
+  SchedulerResult<std::vector<bool>> apply(const std::vector<RunChange>& batch) {
+    CHECK(read(batch));
+    std::vector<bool> won;
+    for (const auto& change : batch) won.push_back(std::visit([this](const auto& it) { return decide(it); }, change));
+    CHECK(write());
+    CHECK(endings_.settle());
+    return won;
   }
-
-  SchedulerResult<void> settle() { return endings_.settle(); }
 
  private:
   struct Current {
+    Token token = 0;
     RunState state = RunState::dispatched;
     TaskId task;
     int attempt = 0;
@@ -308,114 +259,158 @@ class Reports {
     domain::Reason cancel_reason = domain::Reason::none;
   };
 
-  SchedulerResult<bool> apply(const Started& it) {
-    TRY(const auto changed, start_.bind(it.run, it.token, it.started_at).run());
-    return changed == 1;
+  SchedulerResult<void> read(const std::vector<RunChange>& batch) {
+    RowSet ids;
+    for (const auto& change : batch) ids.add(std::visit([](const auto& it) { return it.run; }, change));
+    auto rows = connection_.query(
+        "SELECT r.id, r.token, r.state, r.task_id, r.attempt, r.worker, r.incarnation, r.dispatched_at, r.started_at,"
+        " r.cancel_reason FROM rows(?1) CROSS JOIN task_runs r ON r.id = c1",
+        ids);
+    for (;;) {
+      TRY(const bool found, rows.step());
+      if (!found) return {};
+      RunId run;
+      Current it;
+      rows.read(run, it.token, it.state, it.task, it.attempt, it.worker, it.incarnation, it.dispatched_at,
+                it.started_at, it.cancel_reason);
+      runs_.emplace(run, std::move(it));
+    }
   }
 
-  SchedulerResult<bool> apply(const Returned& it) {
-    TRY(const auto current, find(it.run, it.token));
-    if (!current || !domain::may_leave(current->state, Event::hand_back)) return false;
-    if (current->cancel_reason != domain::Reason::none) {
-      CHECK(end(it.run, it.token, *current, cancelled(current->cancel_reason), std::nullopt, now_, false, false));
-      return true;
-    }
-    CHECK(hand_back_.bind(it.run, it.token, now_).run());
+  // The run as it is now, where the report is about its current attempt.
+  Current* find(RunId run, Token token) {
+    const auto found = runs_.find(run);
+    return found != runs_.end() && found->second.token == token ? &found->second : nullptr;
+  }
+
+  bool decide(const Started& it) {
+    auto* current = find(it.run, it.token);
+    if (current == nullptr || !domain::may_leave(current->state, Event::start)) return false;
+    started_.add(it.run, it.token, it.started_at);
+    current->state = RunState::running;
+    current->started_at = it.started_at;
     return true;
   }
 
-  SchedulerResult<bool> apply(const Ended& it) {
-    TRY(const auto current, find(it.run, it.token));
-    if (!current) return false;
+  bool decide(const Returned& it) {
+    auto* current = find(it.run, it.token);
+    if (current == nullptr || !domain::may_leave(current->state, Event::hand_back)) return false;
+    if (current->cancel_reason != domain::Reason::none) {
+      end(it.run, *current, cancelled(current->cancel_reason), now_, false, false);
+      return true;
+    }
+    returned_.add(it.run, it.token);
+    current->state = RunState::pending;
+    current->token += 1;
+    return true;
+  }
+
+  bool decide(const Ended& it) {
+    auto* current = find(it.run, it.token);
+    if (current == nullptr) return false;
     const auto step = next_step(it, current->cancel_reason);
     const auto allowed = transition(current->state, step.event);
     if (!allowed || side_of(*allowed) != Side::attempt) return false;
     const bool revoke = it.revoke || allowed->guard == domain::Guard::token_seen;
     const bool lost = it.attempt_state == domain::AttemptState::lost;
-    const auto started_at = it.started_at ? it.started_at : current->started_at;
-    CHECK(insert_attempt(it, *current, started_at));
+    if (it.started_at) current->started_at = it.started_at;
+    add_attempt(it, *current);
     if (step.retry_at) {
-      CHECK(retry_.bind(it.run, it.token, revoke, lost, started_at, *step.retry_at).run());
+      retried_.add(it.run, it.token, revoke, lost, current->started_at, *step.retry_at);
+      current->state = RunState::pending;
+      current->token += revoke ? 1 : 0;
       return true;
     }
-    const auto& outcome = it.outcome;
-    // Whatever its attempt met (an exit code, a lost worker): that the run ends here is the cancel's doing.
-    const bool overruled = allowed->to == RunState::cancelled && it.attempt_state != domain::AttemptState::cancelled;
-    const RunEnd as_reported{allowed->to, outcome.reason, outcome.message, outcome.exit_code, outcome.http_status};
-    CHECK(end(it.run, it.token, *current, overruled ? cancelled(current->cancel_reason) : as_reported, started_at,
-              it.ended_at, revoke, lost));
+    end(it.run, *current, end_of(it, allowed->to, current->cancel_reason), it.ended_at, revoke, lost);
     return true;
   }
 
-  SchedulerResult<std::optional<Current>> find(RunId run, Token token) {
-    return find_.bind(run, token).first([](Statement& row) {
-      Current current;
-      row.read(current.state, current.task, current.attempt, current.worker, current.incarnation, current.dispatched_at,
-               current.started_at, current.cancel_reason);
-      return current;
-    });
-  }
-
-  SchedulerResult<void> insert_attempt(const Ended& it, const Current& current, std::optional<TimePoint> started_at) {
+  void add_attempt(const Ended& it, const Current& current) {
     const auto& outcome = it.outcome;
-    CHECK(insert_attempt_
-              .bind(it.run, current.attempt, it.token, it.attempt_state, current.worker, current.incarnation,
-                    current.dispatched_at, started_at, it.ended_at, outcome.reason, outcome.message, outcome.exit_code,
-                    outcome.http_status, it.log_lines)
-              .run());
+    attempts_.add(it.run, current.attempt, it.token, it.attempt_state, current.worker, current.incarnation,
+                  current.dispatched_at, current.started_at, it.ended_at, outcome.reason,
+                  std::string_view{outcome.message}, outcome.exit_code, outcome.http_status, it.log_lines);
+  }
+
+  void end(RunId run, Current& current, RunEnd how, TimePoint ended_at, bool revoke, bool lost) {
+    const auto& kept = ends_.emplace_back(std::move(how));
+    ended_.add(run, current.token, kept.state, revoke, lost, current.started_at, ended_at, kept.reason,
+               std::string_view{kept.message}, kept.exit_code, kept.http_status);
+    current.state = kept.state;
+    endings_.note(run, current.task, kept.state);
+  }
+
+  SchedulerResult<void> write() {
+    static const auto kStart = fmt::format(
+        "UPDATE OR FAIL task_runs SET state = 'running', started_at = c3 FROM rows(?1) WHERE id = c1 AND token = c2"
+        " AND {}",
+        may_leave(Event::start, Side::attempt));
+    static const auto kHandBack = fmt::format(
+        "UPDATE OR FAIL task_runs SET state = 'pending', token = token + 1, attempt = attempt - 1, worker = NULL,"
+        " incarnation = NULL, dispatched_at = NULL, started_at = NULL, due_at = ?2, missing_since = NULL"
+        " FROM rows(?1) WHERE id = c1 AND token = c2 AND {}",
+        may_leave(Event::hand_back, Side::attempt));
+    static const auto kRetry = fmt::format(
+        "UPDATE OR FAIL task_runs SET state = 'pending', token = token + c3, lost_attempts = lost_attempts + c4,"
+        " started_at = c5, due_at = c6, missing_since = NULL FROM rows(?1) WHERE id = c1 AND token = c2 AND {}",
+        may_leave(Event::retry, Side::attempt));
+    static const auto kEnd = fmt::format(
+        "UPDATE OR FAIL task_runs SET state = c3, token = token + c4, lost_attempts = lost_attempts + c5,"
+        " started_at = c6, ended_at = c7, reason = c8, message = c9, exit_code = c10, http_status = c11,"
+        " missing_since = NULL FROM rows(?1) WHERE id = c1 AND token = c2 AND {}",
+        may_leave(Event::succeed, Side::attempt));
+    CHECK(write(kStart, started_));
+    CHECK(
+        write("INSERT INTO task_attempts (run_id, number, token, state, worker, incarnation, dispatched_at, started_at,"
+              " ended_at, reason, message, exit_code, http_status, log_lines)"
+              " SELECT c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14 FROM rows(?1)",
+              attempts_));
+    CHECK(write(kHandBack, returned_, now_));
+    CHECK(write(kRetry, retried_));
+    return write(kEnd, ended_);
+  }
+
+  template <class... Values>
+  SchedulerResult<void> write(std::string_view sql, const RowSet& rows, const Values&... values) {
+    if (rows.empty()) return {};
+    TRY([[maybe_unused]] const auto changed, connection_.execute(sql, rows, values...));
+    assert(changed == static_cast<std::int64_t>(rows.size()) && "the runs were read in this transaction");
     return {};
   }
 
-  SchedulerResult<void> end(RunId run, Token token, const Current& current, const RunEnd& how,
-                            std::optional<TimePoint> started_at, TimePoint ended_at, bool revoke, bool lost) {
-    TRY(const auto changed, end_.bind(run, token, how.state, revoke, lost, started_at, ended_at, how.reason,
-                                      how.message, how.exit_code, how.http_status)
-                                .run());
-    assert(changed == 1 && "the run was read in this transaction");
-    endings_.note(run, current.task, how.state);
-    return {};
-  }
-
-  Statement start_, find_, insert_attempt_, end_, retry_, hand_back_;
-  RunEndings endings_;
+  Connection& connection_;
   TimePoint now_;
+  RunEndings endings_;
+  std::unordered_map<RunId, Current> runs_;
+  std::deque<RunEnd> ends_;  // `ended_` looks at their texts
+  RowSet started_, attempts_, returned_, retried_, ended_;
 };
-
-SchedulerResult<std::vector<bool>> apply_all(Connection& connection, const std::vector<RunChange>& batch,
-                                             TimePoint now) {
-  Reports reports(connection, now);
-  std::vector<bool> won;
-  for (const auto& change : batch) {
-    TRY(const bool changed, reports.apply(change));
-    won.push_back(changed);
-  }
-  CHECK(reports.settle());
-  return won;
-}
 
 SchedulerResult<void> mark_all_missing(Connection& connection, const std::vector<RunId>& missing,
                                        const std::vector<RunId>& found, TimePoint now) {
-  for (const auto run : missing)
-    CHECK(
-        connection.execute("UPDATE task_runs SET missing_since = ?2 WHERE id = ?1 AND missing_since IS NULL"
-                           " AND state IN ('dispatched', 'running')",
-                           run, now));
-  for (const auto run : found)
-    CHECK(connection.execute("UPDATE task_runs SET missing_since = NULL WHERE id = ? AND missing_since IS NOT NULL",
-                             run));
+  CHECK(
+      connection.execute("UPDATE OR FAIL task_runs SET missing_since = ?2 FROM rows(?1) WHERE id = c1"
+                         " AND missing_since IS NULL AND state IN ('dispatched', 'running')",
+                         column_of(missing), now));
+  CHECK(
+      connection.execute("UPDATE OR FAIL task_runs SET missing_since = NULL FROM rows(?1) WHERE id = c1"
+                         " AND missing_since IS NOT NULL",
+                         column_of(found)));
   return {};
 }
 
 // ---- what was decided on --------------------------------------------------------------------------------------------
 
 SchedulerResult<RunContexts> run_contexts(Connection& connection, const std::vector<RunId>& runs, TimePoint now) {
-  static const auto kSql = fmt::format("SELECT {}, {}{}WHERE r.id = ?", kPolicyColumns, kRunColumns, kRunTables);
+  static const auto kSql = fmt::format(
+      "SELECT {}, {} FROM rows(?1) CROSS JOIN task_runs r ON r.id = c1 CROSS JOIN tasks t ON t.id = r.task_id",
+      kPolicyColumns, kRunColumns);
+  TRY(auto rows, connection.query(kSql, column_of(runs)).all(read_run_context));
   RunContexts contexts{.now = now};
-  contexts.runs.reserve(runs.size());
-  auto select = connection.query(kSql, 0);
-  for (const auto run : runs) {
-    TRY(auto context, select.bind(run).first(read_run_context));
-    if (context) contexts.runs.emplace(run, *std::move(context));
+  contexts.runs.reserve(rows.size());
+  for (auto& it : rows) {
+    const auto id = it.run.id;
+    contexts.runs.emplace(id, std::move(it));
   }
   return contexts;
 }
@@ -469,7 +464,9 @@ Async<RunContexts> SqliteDispatchRepository::contexts(std::vector<RunId> runs) {
 
 Async<std::vector<bool>> SqliteDispatchRepository::apply(std::vector<RunChange> batch) {
   return database_.write(
-      [this, batch = std::move(batch)](Connection& connection) { return apply_all(connection, batch, clock_.now()); },
+      [this, batch = std::move(batch)](Connection& connection) {
+        return Reports(connection, clock_.now()).apply(batch);
+      },
       database::sqlite::Urgency::patient);  // what starts work goes first: it is what lateness is made of
 }
 

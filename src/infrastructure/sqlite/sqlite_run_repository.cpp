@@ -1,16 +1,16 @@
 #include "infrastructure/sqlite/sqlite_run_repository.hpp"
 
-#include "infrastructure/sqlite/guards.hpp"
-#include "infrastructure/sqlite/paging_sql.hpp"
 #include "infrastructure/sqlite/rows.hpp"
 #include "infrastructure/sqlite/run_endings.hpp"
 #include "infrastructure/sqlite/run_insert.hpp"
+#include "infrastructure/store/guards.hpp"
+#include "infrastructure/store/paging_sql.hpp"
+#include "infrastructure/store/refusals.hpp"
+#include "infrastructure/store/task_stats.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <numeric>
 
 namespace scheduler::infrastructure {
 namespace {
@@ -28,7 +28,7 @@ using domain::TaskRun;
 
 SchedulerResult<TaskRun> get_run(Connection& connection, RunId id) {
   TRY(auto run, find_run(connection, id));
-  if (!run) return fail(ErrorKind::RunNotFound, fmt::format("no run has the id {}", id.value));
+  if (!run) return no_such_run(id);
   return *std::move(run);
 }
 
@@ -53,7 +53,7 @@ SchedulerResult<std::vector<RunId>> insert_again(Connection& connection, const N
   auto row =
       connection.query("SELECT shard_index, shard_total FROM task_runs WHERE id = ? AND task_id = ?", ended, fire.task);
   TRY(const bool found, row.step());
-  if (!found) return fail(ErrorKind::RunNotFound, fmt::format("task {} has no run {}", fire.task.value, ended.value));
+  if (!found) return task_has_no_such_run(fire.task, ended);
   int shard_index = 0, shard_total = 1;
   row.read(shard_index, shard_total);
   TRY(const auto id, insert_run(connection, fire, shard_index, shard_total));
@@ -64,7 +64,7 @@ SchedulerResult<NewRuns> insert_new(Connection& connection, const NewRun& run, T
   auto task =
       connection.query("SELECT route, priority, shard_count FROM tasks WHERE id = ? AND archived_at IS NULL", run.task);
   TRY(const bool found, task.step());
-  if (!found) return fail(ErrorKind::TaskNotFound, fmt::format("no task has the id {}", run.task.value));
+  if (!found) return no_such_task(run.task);
   NewRuns made;
   if (run.idempotency_key) {
     TRY(const auto earlier, runs_made_by(connection, run.task, *run.idempotency_key));
@@ -133,7 +133,7 @@ SchedulerResult<Page<TaskRun>> list_runs(Connection& connection, const RunFilter
       kRunColumns, walk.index, walk.condition);
   TRY(auto rows,
       connection.query(sql, filter.task, filter.trigger, filter.worker, window.before, window.rows_max, window.offset)
-          .all([](Statement& row) { return read_run(row); }));
+          .all(read_run));
   return page_of(std::move(rows), window);
 }
 
@@ -142,15 +142,7 @@ SchedulerResult<std::vector<domain::Attempt>> attempts_of(Connection& connection
   static const auto kSql =
       fmt::format("SELECT {} FROM task_attempts WHERE run_id = ? ORDER BY number", kAttemptColumns);
   TRY(auto attempts, connection.query(kSql, id).all(read_attempt));
-  if (run.state == RunState::dispatched || run.state == RunState::running)
-    attempts.push_back({.run = id,
-                        .number = run.attempt,
-                        .token = run.token,
-                        .state = domain::AttemptState::running,
-                        .worker = run.worker.value_or(WorkerId{}),
-                        .incarnation = run.incarnation.value_or(IncarnationId{}),
-                        .dispatched_at = run.dispatched_at,
-                        .started_at = run.started_at});
+  if (run.state == RunState::dispatched || run.state == RunState::running) attempts.push_back(current_attempt(run));
   return attempts;
 }
 
@@ -172,8 +164,7 @@ SchedulerResult<bool> cancel_undispatched(Connection& connection, const TaskRun&
 
 SchedulerResult<Cancelled> cancel_run(Connection& connection, RunId id, TimePoint now) {
   TRY(const auto before, get_run(connection, id));
-  if (domain::is_terminal(before.state))
-    return fail(ErrorKind::Conflict, fmt::format("run {} has ended already: {}", id.value, name_of(before.state)));
+  if (domain::is_terminal(before.state)) return run_has_ended(before);
   Cancelled cancelled;
   TRY(const bool ended, cancel_undispatched(connection, before, now));
   if (!ended) {
@@ -187,60 +178,16 @@ SchedulerResult<Cancelled> cancel_run(Connection& connection, RunId id, TimePoin
 
 // ---- statistics -----------------------------------------------------------------------------------------------------
 
-struct EndedRow {
-  RunState state = RunState::succeeded;
-  std::optional<TimePoint> started_at;
-  TimePoint ended_at{};
-};
-
-// The middle of the road for the few: the smallest value that at least 95 of 100 do not exceed.
-double percentile_95(std::vector<double>& values) {
-  std::ranges::sort(values);
-  const auto rank = static_cast<std::size_t>(std::ceil(0.95 * static_cast<double>(values.size())));
-  return values[rank - 1];
-}
-
-void summarise(const std::vector<EndedRow>& rows, TaskStats& stats) {
-  std::vector<double> durations_ms;
-  const auto keep_latest = [](std::optional<TimePoint>& latest, TimePoint at) {
-    if (!latest || *latest < at) latest = at;
-  };
-  for (const auto& row : rows) {
-    ++stats.by_state[std::string(name_of(row.state))];
-    if (row.started_at) durations_ms.push_back(static_cast<double>((row.ended_at - *row.started_at).count()) / 1000.0);
-    if (row.state == RunState::succeeded) keep_latest(stats.last_success_at, row.ended_at);
-    if (row.state == RunState::failed || row.state == RunState::timed_out)
-      keep_latest(stats.last_failure_at, row.ended_at);
-  }
-  stats.runs = static_cast<std::int64_t>(rows.size());
-  if (!rows.empty())
-    stats.success_ratio = static_cast<double>(stats.by_state["succeeded"]) / static_cast<double>(rows.size());
-  if (durations_ms.empty()) return;
-  stats.duration_avg_ms =
-      std::accumulate(durations_ms.begin(), durations_ms.end(), 0.0) / static_cast<double>(durations_ms.size());
-  stats.duration_p95_ms = percentile_95(durations_ms);
-}
-
 SchedulerResult<TaskStats> stats_of(Connection& connection, TaskId task) {
-  TaskStats stats;
-  for (const auto state :
-       {RunState::succeeded, RunState::failed, RunState::timed_out, RunState::cancelled, RunState::skipped})
-    stats.by_state[std::string(name_of(state))] = 0;
   TRY(const auto rows,
       connection
           .query("SELECT state, started_at, ended_at FROM task_runs INDEXED BY task_runs_history WHERE task_id = ?"
                  " AND ended_at IS NOT NULL ORDER BY id DESC LIMIT ?",
                  task, application::kStatsRunsMax)
-          .all([](Statement& row) {
-            EndedRow it;
-            row.read(it.state, it.started_at, it.ended_at);
-            return it;
-          }));
-  summarise(rows, stats);
+          .all(read_ended));
   TRY(const auto active, connection.query("SELECT count(*) FROM task_runs WHERE task_id = ? AND ended_at IS NULL", task)
                              .value<std::int64_t>());
-  stats.active = *active;
-  return stats;
+  return summarise(rows, *active);
 }
 
 // ---- output ---------------------------------------------------------------------------------------------------------
@@ -267,8 +214,7 @@ SchedulerResult<std::vector<LogChunk>> read_chunks(Connection& connection, RunId
   for (std::size_t bytes = 0; chunks.empty() || bytes < bytes_max; bytes += chunks.back().text.size()) {
     TRY(const bool found, rows.step());
     if (!found) break;
-    auto& it = chunks.emplace_back();
-    rows.read(it.run, it.attempt, it.first_line, it.lines, it.stream, it.at, it.text);
+    chunks.push_back(read_chunk(rows));
   }
   return chunks;
 }

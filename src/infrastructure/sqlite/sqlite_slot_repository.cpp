@@ -1,12 +1,15 @@
 #include "infrastructure/sqlite/sqlite_slot_repository.hpp"
 
 #include "domain/route.hpp"
-#include "infrastructure/sqlite/guards.hpp"
 #include "infrastructure/sqlite/rows.hpp"
 #include "infrastructure/sqlite/run_endings.hpp"
 #include "infrastructure/sqlite/run_insert.hpp"
+#include "infrastructure/store/guards.hpp"
 
 #include <fmt/format.h>
+
+#include <deque>
+#include <set>
 
 namespace scheduler::infrastructure {
 namespace {
@@ -18,46 +21,66 @@ using application::FireView;
 using domain::OverlapAction;
 using domain::Reason;
 
-SchedulerResult<void> record_fired(Connection& connection, TaskId task, TimePoint slot, std::size_t shard, RunId run,
-                                   TimePoint now) {
-  CHECK(connection.execute(
-      "INSERT INTO schedule_slots (task_id, slot, shard, first_slot, disposition, reason, run_id, decided_at)"
-      " VALUES (?1, ?2, ?3, ?2, 'fired', 'none', ?4, ?5)",
-      task, slot, shard, run, now));
-  return {};
-}
-
-SchedulerResult<bool> is_recorded(Connection& connection, TaskId task, TimePoint slot) {
-  TRY(const auto found,
-      connection.query("SELECT 1 FROM schedule_slots WHERE task_id = ? AND slot = ? LIMIT 1", task, slot).value<int>());
-  return found.has_value();
-}
-
-// All fires of one transaction.
+// All fires of one transaction. What they write is gathered and written by one statement for each table; a decision
+// that depends on runs of its own task, which may be among what was gathered, has them written first.
 class FireTransaction {
  public:
   FireTransaction(Connection& connection, TimePoint now)
       : connection_(connection), now_(now), endings_(connection, now) {}
 
   SchedulerResult<FireReport> commit(const std::vector<Fire>& fires) {
+    CHECK(advance(fires));
+    CHECK(find_recorded(fires));
+    TRY(next_run_, next_run_id(connection_));
     for (const auto& fire : fires) CHECK(commit(fire));
+    CHECK(write_fired());
     CHECK(endings_.settle());
     return std::move(report_);
   }
 
  private:
+  using Slot = std::pair<TaskId, TimePoint>;
+
+  // The guard: only the fires that were decided on the task as it is now go on.
+  SchedulerResult<void> advance(const std::vector<Fire>& fires) {
+    RowSet rows;
+    for (const auto& it : fires)
+      rows.add(it.task.id, it.task.version, it.task.watermark, it.plan.watermark, it.plan.next_fire_at);
+    TRY(const auto won, connection_
+                            .query("UPDATE OR FAIL tasks SET watermark = c4, next_fire_at = c5 FROM rows(?1)"
+                                   " WHERE tasks.id = c1 AND tasks.version = c2 AND tasks.watermark IS c3"
+                                   " AND tasks.archived_at IS NULL RETURNING tasks.id",
+                                   rows)
+                            .values<TaskId>());
+    won_.insert(won.begin(), won.end());
+    return {};
+  }
+
+  SchedulerResult<void> find_recorded(const std::vector<Fire>& fires) {
+    RowSet rows;
+    for (const auto& fire : fires)
+      for (const auto& slots : fire.plan.slots)
+        if (slots.fire) rows.add(slots.last, fire.task.id);
+    auto recorded = connection_.query(
+        "SELECT DISTINCT s.task_id, s.slot FROM rows(?1) CROSS JOIN schedule_slots s ON s.slot = c1 AND s.task_id = c2",
+        rows);
+    TRY(const auto found, recorded.all([](Statement& row) {
+      Slot slot;
+      row.read(slot.first, slot.second);
+      return slot;
+    }));
+    recorded_.insert(found.begin(), found.end());
+    return {};
+  }
+
   SchedulerResult<void> commit(const Fire& fire) {
-    TRY(const auto won,
-        connection_.execute("UPDATE tasks SET watermark = ?1, next_fire_at = ?2 WHERE id = ?3 AND version = ?4"
-                            " AND watermark IS ?5 AND archived_at IS NULL",
-                            fire.plan.watermark, fire.plan.next_fire_at, fire.task.id, fire.task.version,
-                            fire.task.watermark));
-    if (won == 0) {
+    if (won_.erase(fire.task.id) == 0) {
       ++report_.lost_races;
       return {};
     }
+    const auto& route = routes_.emplace_back(domain::route_of(fire.task.spec));
     for (const auto& slots : fire.plan.slots)
-      CHECK(slots.fire ? fire_slot(fire.task, slots.last) : skip(fire.task, slots));
+      CHECK(slots.fire ? fire_slot(fire.task, slots.last, route) : skip(fire.task, slots));
     return {};
   }
 
@@ -67,18 +90,20 @@ class FireTransaction {
     return {};
   }
 
-  SchedulerResult<void> fire_slot(const domain::Task& task, TimePoint slot) {
-    TRY(const bool recorded, is_recorded(connection_, task.id, slot));
-    if (recorded) return {};
+  SchedulerResult<void> fire_slot(const domain::Task& task, TimePoint slot, std::string_view route) {
+    if (!recorded_.emplace(task.id, slot).second) return {};
     TRY(const auto action, overlap(task));
     switch (action) {
       case OverlapAction::start:
-        return insert(task, slot, domain::RunState::pending);
+        add_runs(task, slot, route, domain::RunState::pending);
+        return {};
       case OverlapAction::wait:
-        return insert(task, slot, domain::RunState::waiting);
+        add_runs(task, slot, route, domain::RunState::waiting);
+        return {};
       case OverlapAction::replace_then_wait:
         CHECK(replace(task.id));
-        return insert(task, slot, domain::RunState::waiting);
+        add_runs(task, slot, route, domain::RunState::waiting);
+        return {};
       case OverlapAction::skip:
         return skip(task, {slot, slot, false, Reason::overlap});
     }
@@ -87,6 +112,7 @@ class FireTransaction {
 
   SchedulerResult<OverlapAction> overlap(const domain::Task& task) {
     if (task.spec.overlap_policy == domain::OverlapPolicy::allow) return OverlapAction::start;  // no need to count
+    if (last_gathered_ == task.id) CHECK(write_fired());
     TRY(const auto all,
         connection_.query("SELECT count(*) FROM task_runs WHERE task_id = ? AND ended_at IS NULL", task.id)
             .value<int>());
@@ -96,20 +122,26 @@ class FireTransaction {
     return domain::on_overlap(task.spec.overlap_policy, *all - *waiting, *waiting);
   }
 
-  SchedulerResult<void> insert(const domain::Task& task, TimePoint slot, domain::RunState state) {
-    const auto route = domain::route_of(task.spec);
-    const NewFire fire{.task = task.id,
-                       .route = route,
-                       .priority = task.spec.priority,
-                       .trigger = domain::Trigger::schedule,
-                       .slot = slot,
-                       .state = state,
-                       .created_at = now_,
-                       .due_at = slot};
-    TRY(const auto runs, insert_runs(connection_, fire, task.spec.shard_count));
-    for (std::size_t shard = 0; shard < runs.size(); ++shard)
-      CHECK(record_fired(connection_, task.id, slot, shard, runs[shard], now_));
-    report_.runs += runs.size();
+  void add_runs(const domain::Task& task, TimePoint slot, std::string_view route, domain::RunState state) {
+    const int shards = task.spec.shard_count;
+    for (int shard = 0; shard < shards; ++shard)
+      fired_.add(next_run_++, task.id, slot, shard, shards, state, route, task.spec.priority);
+    report_.runs += static_cast<std::size_t>(shards);
+    last_gathered_ = task.id;
+  }
+
+  SchedulerResult<void> write_fired() {
+    if (fired_.empty()) return {};
+    CHECK(connection_.execute(
+        "INSERT INTO task_runs (id, task_id, triggered_by, slot, shard_index, shard_total, state, route, priority,"
+        " created_at, due_at) SELECT c1, c2, 'schedule', c3, c4, c5, c6, c7, c8, ?2, c3 FROM rows(?1)",
+        fired_, now_));
+    CHECK(connection_.execute(
+        "INSERT INTO schedule_slots (task_id, slot, shard, first_slot, disposition, reason, run_id, decided_at)"
+        " SELECT c2, c3, c4, c3, 'fired', 'none', c1, ?2 FROM rows(?1)",
+        fired_, now_));
+    fired_.clear();
+    last_gathered_.reset();
     return {};
   }
 
@@ -130,6 +162,12 @@ class FireTransaction {
   TimePoint now_;
   RunEndings endings_;
   FireReport report_;
+  std::set<TaskId> won_;
+  std::set<Slot> recorded_;
+  std::deque<std::string> routes_;  // `fired_` looks at them
+  RowSet fired_;
+  std::optional<TaskId> last_gathered_;  // fires of one task stand together
+  std::int64_t next_run_ = 0;
 };
 
 SchedulerResult<FireView> fire_view(Connection& connection, TimePoint now, std::size_t limit) {

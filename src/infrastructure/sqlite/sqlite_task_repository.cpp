@@ -1,12 +1,13 @@
 #include "infrastructure/sqlite/sqlite_task_repository.hpp"
 
 #include "domain/route.hpp"
-#include "infrastructure/sqlite/guards.hpp"
-#include "infrastructure/sqlite/json_text.hpp"
-#include "infrastructure/sqlite/paging_sql.hpp"
 #include "infrastructure/sqlite/rows.hpp"
 #include "infrastructure/sqlite/run_endings.hpp"
 #include "infrastructure/sqlite/sqlite_slot_repository.hpp"
+#include "infrastructure/store/guards.hpp"
+#include "infrastructure/store/json_text.hpp"
+#include "infrastructure/store/paging_sql.hpp"
+#include "infrastructure/store/refusals.hpp"
 
 #include <fmt/format.h>
 
@@ -38,22 +39,22 @@ SchedulerResult<std::int64_t> write_spec(Connection& connection, std::string_vie
                             more...);
 }
 
-SchedulerResult<Task> one_task(std::vector<Task> found, std::string missing) {
-  if (found.empty()) return fail(ErrorKind::TaskNotFound, std::move(missing));
+SchedulerResult<Task> one_task(std::vector<Task> found, Refusal missing) {
+  if (found.empty()) return missing;
   return std::move(found.front());
 }
 
 SchedulerResult<Task> get_task(Connection& connection, TaskId id) {
   static const auto kSql = fmt::format("SELECT {} FROM tasks t WHERE t.id = ? AND t.archived_at IS NULL", kTaskColumns);
   TRY(auto found, read_tasks(connection, connection.query(kSql, id)));
-  return one_task(std::move(found), fmt::format("no task has the id {}", id.value));
+  return one_task(std::move(found), no_such_task(id));
 }
 
 SchedulerResult<Task> find_task(Connection& connection, std::string_view name) {
   static const auto kSql =
       fmt::format("SELECT {} FROM tasks t WHERE t.name = ? AND t.archived_at IS NULL", kTaskColumns);
   TRY(auto found, read_tasks(connection, connection.query(kSql, name)));
-  return one_task(std::move(found), fmt::format("no task is named '{}'", name));
+  return one_task(std::move(found), no_such_task(name));
 }
 
 SchedulerResult<std::string> name_of_task(Connection& connection, TaskId id) {
@@ -67,20 +68,17 @@ SchedulerResult<void> check_name_is_free(Connection& connection, const Task& tas
           .query("SELECT id FROM tasks WHERE name = ? AND archived_at IS NULL AND id <> ?", task.spec.name, task.id)
           .value<TaskId>());
   if (!other) return {};
-  return fail(ErrorKind::DuplicateTaskName,
-              fmt::format("a task named '{}' exists already; its id is {}", task.spec.name, other->value));
+  return name_is_taken(task.spec.name, *other);
 }
 
 SchedulerResult<void> check_upstreams_exist(Connection& connection, const std::vector<TaskId>& upstreams) {
-  std::vector<FieldError> errors;
-  for (std::size_t i = 0; i < upstreams.size(); ++i) {
+  std::vector<bool> known;
+  for (const auto id : upstreams) {
     TRY(const auto found,
-        connection.query("SELECT 1 FROM tasks WHERE id = ? AND archived_at IS NULL", upstreams[i]).value<int>());
-    if (!found)
-      errors.push_back({fmt::format("/dependencies/{}", i), fmt::format("no task has the id {}", upstreams[i].value)});
+        connection.query("SELECT 1 FROM tasks WHERE id = ? AND archived_at IS NULL", id).value<int>());
+    known.push_back(found.has_value());
   }
-  if (errors.empty()) return {};
-  return fail(ErrorKind::Validation, "the task depends on a task that does not exist", std::move(errors));
+  return check_upstreams(upstreams, known);
 }
 
 SchedulerResult<domain::DependencyGraph> dependency_graph(Connection& connection) {
@@ -102,12 +100,12 @@ SchedulerResult<void> check_no_cycle(Connection& connection, const Task& task) {
   graph[task.id] = task.spec.dependencies;
   const auto cycle = domain::find_cycle(graph, task.id);
   if (!cycle) return {};
-  std::string path;
+  std::vector<std::string> names;
   for (const auto id : *cycle) {
-    TRY(const auto name, id == task.id ? SchedulerResult<std::string>(task.spec.name) : name_of_task(connection, id));
-    path.append(path.empty() ? "" : " -> ").append(name);
+    TRY(names.emplace_back(),
+        id == task.id ? SchedulerResult<std::string>(task.spec.name) : name_of_task(connection, id));
   }
-  return fail(ErrorKind::DependencyCycle, fmt::format("the tasks would wait for each other: {}", path));
+  return tasks_wait_for_each_other(names);
 }
 
 SchedulerResult<void> insert_dependencies(Connection& connection, const Task& task) {
@@ -151,9 +149,7 @@ SchedulerResult<void> move_undispatched_runs(Connection& connection, const Task&
 SchedulerResult<Task> update_task(Connection& connection, Task task, const std::optional<domain::SlotDecision>& skipped,
                                   TimePoint now) {
   TRY(const auto stored, get_task(connection, task.id));
-  if (stored.version != task.version)
-    return fail(ErrorKind::Conflict, fmt::format("task '{}' was changed meanwhile: version {} is now {}; read it again",
-                                                 stored.spec.name, task.version, stored.version));
+  if (stored.version != task.version) return task_was_changed(stored, task.version);
   CHECK(check_name_is_free(connection, task));
   CHECK(check_upstreams_exist(connection, task.spec.dependencies));
   CHECK(check_no_cycle(connection, task));
@@ -180,9 +176,7 @@ SchedulerResult<void> archive_task(Connection& connection, TaskId id, TimePoint 
       connection.query("SELECT task_id FROM task_dependencies WHERE upstream_id = ? LIMIT 1", id).value<TaskId>());
   if (dependant) {
     TRY(const auto name, name_of_task(connection, *dependant));
-    return fail(ErrorKind::Conflict, fmt::format("task '{}' cannot be deleted: task '{}' depends on it; change or "
-                                                 "delete that one first",
-                                                 task.spec.name, name));
+    return task_is_needed(task.spec.name, name);
   }
   CHECK(delete_dependencies(connection, id));
   CHECK(connection.execute("UPDATE tasks SET archived_at = ?1, updated_at = ?1, version = version + 1 WHERE id = ?2",
@@ -190,16 +184,6 @@ SchedulerResult<void> archive_task(Connection& connection, TaskId id, TimePoint 
   RunEndings endings(connection, now);
   CHECK(endings.end_undispatched(id, domain::Event::cancel, domain::Reason::cancelled_by_user, "the task was deleted"));
   return endings.settle();
-}
-
-// LIKE takes '%' and '_' for wildcards.
-std::string like_pattern(std::string_view part) {
-  std::string pattern = "%";
-  for (const char c : part) {
-    if (c == '%' || c == '_' || c == '\\') pattern += '\\';
-    pattern += c;
-  }
-  return pattern + "%";
 }
 
 constexpr std::string_view kTaskFilter =

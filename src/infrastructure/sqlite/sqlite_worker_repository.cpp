@@ -1,7 +1,9 @@
 #include "infrastructure/sqlite/sqlite_worker_repository.hpp"
 
-#include "infrastructure/sqlite/json_text.hpp"
 #include "infrastructure/sqlite/rows.hpp"
+#include "infrastructure/store/json_text.hpp"
+#include "infrastructure/store/refusals.hpp"
+#include "infrastructure/store/worker_words.hpp"
 
 #include <fmt/format.h>
 
@@ -13,16 +15,7 @@ using application::WorkerHeartbeat;
 using domain::WorkerInfo;
 using domain::WorkerState;
 
-constexpr std::string_view kReplaced = "replaced by a new start";
-constexpr std::string_view kLeft = "left";
-
-// A worker that was silent longer than this is not listed any more.
-constexpr std::chrono::hours kListedFor{24};
-
-struct Known {
-  WorkerState state = WorkerState::alive;
-  std::string reason;
-};
+using Known = KnownIncarnation;
 
 SchedulerResult<std::optional<Known>> find_incarnation(Connection& connection, IncarnationId id) {
   return connection.query("SELECT state, state_reason FROM workers WHERE incarnation = ?", id)
@@ -52,7 +45,7 @@ SchedulerResult<std::vector<IncarnationId>> declare_earlier_dead(Connection& con
       .query(
           "UPDATE workers SET state = 'dead', state_reason = ?1 WHERE worker_id = ?2 AND state <> 'dead'"
           " AND id < (SELECT id FROM workers WHERE incarnation = ?3) RETURNING incarnation",
-          kReplaced, it.id, it.incarnation)
+          kReplacedIncarnation, it.id, it.incarnation)
       .values<IncarnationId>();
 }
 
@@ -69,9 +62,8 @@ SchedulerResult<HeartbeatReply> take_heartbeat(Connection& connection, const Wor
                                                Seconds timeout) {
   TRY(const auto known, find_incarnation(connection, beat.worker.incarnation));
   if (known && known->state == WorkerState::dead)
-    return HeartbeatReply{.dead = true, .replaced = known->reason == kReplaced};
-  auto state = beat.leaving ? Known{WorkerState::dead, std::string(kLeft)} : known.value_or(Known{});
-  if (!beat.leaving && beat.worker.state == WorkerState::draining) state.state = WorkerState::draining;
+    return HeartbeatReply{.dead = true, .replaced = known->reason == kReplacedIncarnation};
+  const auto state = state_after(beat, known);
   if (!known) return register_incarnation(connection, beat, state, now, timeout);
   static const auto kSql =
       fmt::format("UPDATE workers SET ({}) = ({}) WHERE incarnation = ?15", kBeatColumns, kBeatValues);
@@ -93,14 +85,13 @@ SchedulerResult<WorkerInfo> get_worker(Connection& connection, const WorkerId& i
   static const auto kSql =
       fmt::format("SELECT {} FROM workers WHERE worker_id = ? ORDER BY id DESC LIMIT 1", kWorkerColumns);
   TRY(auto worker, connection.query(kSql, id).first(read_worker));
-  if (!worker) return fail(ErrorKind::WorkerNotFound, fmt::format("no worker is named '{}'", id.value));
+  if (!worker) return no_such_worker(id);
   return *std::move(worker);
 }
 
 SchedulerResult<WorkerInfo> drain(Connection& connection, const WorkerId& id, bool draining) {
   TRY(auto worker, get_worker(connection, id));
-  if (worker.state == WorkerState::dead)
-    return fail(ErrorKind::Conflict, fmt::format("worker '{}' is dead: {}", id.value, worker.state_reason));
+  if (worker.state == WorkerState::dead) return worker_is_dead(worker);
   worker.state = draining ? WorkerState::draining : WorkerState::alive;
   CHECK(connection.execute("UPDATE workers SET state = ? WHERE incarnation = ?", worker.state, worker.incarnation));
   return worker;
@@ -134,7 +125,7 @@ Async<std::vector<WorkerInfo>> SqliteWorkerRepository::list() {
         "SELECT {} FROM workers WHERE id IN (SELECT max(id) FROM workers GROUP BY worker_id) AND heartbeat_at > ?"
         " ORDER BY worker_id",
         kWorkerColumns);
-    return connection.query(kSql, clock_.now() - kListedFor).all(read_worker);
+    return connection.query(kSql, clock_.now() - kWorkerListedFor).all(read_worker);
   });
 }
 

@@ -1,4 +1,4 @@
-// infrastructure/sqlite/guards.hpp — the run state machine (domain/transitions.hpp) as conditions of SQL.
+// infrastructure/store/guards.hpp — conditions of SQL: the run state machine (domain/transitions.hpp), and patterns.
 #pragma once
 
 #include "domain/transitions.hpp"
@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace scheduler::infrastructure {
 
@@ -25,5 +26,8 @@ enum class Side { store, attempt };
     if (it.from == from && it.event == event) return it;
   return std::nullopt;
 }
+
+// A pattern for LIKE … ESCAPE '\\' that finds `part` anywhere.
+[[nodiscard]] std::string like_pattern(std::string_view part);
 
 }  // namespace scheduler::infrastructure

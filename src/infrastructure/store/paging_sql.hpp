@@ -1,4 +1,4 @@
-// infrastructure/sqlite/paging_sql.hpp — pages of rows, largest id first.
+// infrastructure/store/paging_sql.hpp — pages of rows, largest id first.
 #pragma once
 
 #include "application/ports/paging.hpp"

@@ -1,4 +1,4 @@
-#include "infrastructure/sqlite/json_text.hpp"
+#include "infrastructure/store/json_text.hpp"
 
 #include <boost/json.hpp>
 

@@ -1,4 +1,4 @@
-#include "infrastructure/sqlite/guards.hpp"
+#include "infrastructure/store/guards.hpp"
 
 namespace scheduler::infrastructure {
 
@@ -11,6 +11,16 @@ std::string may_leave(domain::Event event, Side side) {
   }
   // One state alone is compared with '=': only then does a partial index on that state match.
   return count == 1 ? "state = " + states : "state IN (" + states + ")";
+}
+
+// '%' and '_' are wildcards.
+std::string like_pattern(std::string_view part) {
+  std::string pattern = "%";
+  for (const char c : part) {
+    if (c == '%' || c == '_' || c == '\\') pattern += '\\';
+    pattern += c;
+  }
+  return pattern + "%";
 }
 
 }  // namespace scheduler::infrastructure

@@ -1,4 +1,4 @@
-// infrastructure/sqlite/json_text.hpp — labels and lists of words as JSON in a text column.
+// infrastructure/store/json_text.hpp — labels and lists of words as JSON in a text column.
 #pragma once
 
 #include "domain/task.hpp"

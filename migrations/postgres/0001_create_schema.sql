@@ -1,0 +1,185 @@
+-- Tasks, their runs, the workers and the ledger of fire times. The same tables as in migrations/sqlite.
+-- Words are those of the enums in src/domain; a change of the state machine (src/domain/transitions.hpp) needs a
+-- migration here. Texts that are looked up or sorted compare byte by byte (COLLATE "C"), as in every other store.
+-- Everything that writes locks tasks first, by id, and runs after them, by id: so nobody waits in a circle.
+
+CREATE TABLE tasks (
+  id                   BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  name                 TEXT COLLATE "C" NOT NULL,
+  description          TEXT NOT NULL,
+  task_type            TEXT COLLATE "C" NOT NULL,
+  schedule             TEXT,
+  timezone             TEXT NOT NULL,
+  timeout_seconds      BIGINT NOT NULL,
+  max_retries          INTEGER NOT NULL,
+  backoff_base_seconds DOUBLE PRECISION NOT NULL,
+  backoff_factor       DOUBLE PRECISION NOT NULL,
+  backoff_cap_seconds  DOUBLE PRECISION NOT NULL,
+  trigger_rule         TEXT NOT NULL CHECK (trigger_rule IN ('all_success', 'all_done', 'any_success', 'none_failed')),
+  overlap_policy       TEXT NOT NULL CHECK (overlap_policy IN ('allow', 'forbid', 'queue_one', 'replace')),
+  misfire_policy       TEXT NOT NULL CHECK (misfire_policy IN ('skip', 'latest', 'all')),
+  delivery             TEXT NOT NULL CHECK (delivery IN ('at_least_once', 'at_most_once')),
+  priority             INTEGER NOT NULL CHECK (priority BETWEEN 0 AND 9),
+  labels               TEXT NOT NULL,                      -- JSON object of texts
+  worker_labels        TEXT NOT NULL,                      -- JSON object of texts
+  route                TEXT COLLATE "C" NOT NULL,          -- src/domain/route.hpp
+  shard_count          INTEGER NOT NULL CHECK (shard_count >= 1),
+  status               TEXT NOT NULL CHECK (status IN ('active', 'paused')),
+  version              BIGINT NOT NULL,
+  created_at           TIMESTAMPTZ NOT NULL,
+  updated_at           TIMESTAMPTZ NOT NULL,
+  watermark            TIMESTAMPTZ,
+  next_fire_at         TIMESTAMPTZ,
+  archived_at          TIMESTAMPTZ,
+  parameters           TEXT NOT NULL                       -- JSON object
+) WITH (fillfactor = 70);
+CREATE UNIQUE INDEX tasks_name ON tasks (name) WHERE archived_at IS NULL;
+CREATE INDEX tasks_next_fire_at ON tasks (next_fire_at) WHERE status = 'active' AND archived_at IS NULL;
+
+CREATE TABLE task_dependencies (
+  task_id     BIGINT NOT NULL REFERENCES tasks (id),
+  upstream_id BIGINT NOT NULL REFERENCES tasks (id),
+  position    INTEGER NOT NULL,  -- in the list as it was written
+  PRIMARY KEY (task_id, upstream_id)
+);
+CREATE INDEX task_dependencies_upstream ON task_dependencies (upstream_id, task_id);
+
+-- Ended upstream runs that wait for their round to be complete.
+CREATE TABLE dependency_rounds (
+  id              BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,  -- the order in which they ended
+  task_id         BIGINT NOT NULL,
+  upstream_id     BIGINT NOT NULL,
+  upstream_run_id BIGINT NOT NULL,
+  state           TEXT NOT NULL CHECK (state IN ('succeeded', 'failed', 'timed_out', 'cancelled', 'skipped'))
+);
+CREATE INDEX dependency_rounds_oldest ON dependency_rounds (task_id, upstream_id, id);
+
+-- No foreign key to tasks: they are never deleted, and who makes a run holds a lock on its task anyway.
+-- Vacuumed early: what the hot path has left behind must not slow it down.
+CREATE TABLE task_runs (
+  id               BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  task_id          BIGINT NOT NULL,
+  slot             TIMESTAMPTZ,
+  retry_of         BIGINT,
+  created_at       TIMESTAMPTZ NOT NULL,
+  due_at           TIMESTAMPTZ NOT NULL,
+  token            BIGINT NOT NULL DEFAULT 0,
+  incarnation      BIGINT,
+  dispatched_at    TIMESTAMPTZ,
+  started_at       TIMESTAMPTZ,
+  ended_at         TIMESTAMPTZ,
+  missing_since    TIMESTAMPTZ,  -- its worker's inventory has not listed it since
+  shard_index      INTEGER NOT NULL,
+  shard_total      INTEGER NOT NULL,
+  priority         INTEGER NOT NULL,  -- the task's, as long as the run is not dispatched
+  attempt          INTEGER NOT NULL DEFAULT 0,
+  lost_attempts    INTEGER NOT NULL DEFAULT 0,
+  exit_code        INTEGER,
+  http_status      INTEGER,
+  triggered_by     TEXT NOT NULL CHECK (triggered_by IN ('schedule', 'manual', 'dependency', 'retry')),
+  state            TEXT NOT NULL,
+  route            TEXT COLLATE "C" NOT NULL,  -- the task's, as long as the run is not dispatched
+  worker           TEXT COLLATE "C",
+  cancel_reason    TEXT NOT NULL DEFAULT 'none',  -- marked for cancel; its worker is to stop it
+  reason           TEXT NOT NULL DEFAULT 'none',
+  message          TEXT NOT NULL DEFAULT '',
+  idempotency_key  TEXT COLLATE "C",
+  parameters       TEXT,
+  CHECK (ended_at IS NULL AND state IN ('waiting', 'pending', 'dispatched', 'running')
+    OR ended_at IS NOT NULL AND state IN ('succeeded', 'failed', 'timed_out', 'cancelled', 'skipped'))
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_insert_scale_factor = 0.05,
+        autovacuum_analyze_scale_factor = 0.02);
+-- What a dispatcher looks for holds only runs that are there to be found: its cost does not grow with history.
+CREATE INDEX task_runs_pending ON task_runs (route, priority, due_at, id) WHERE state = 'pending';
+CREATE INDEX task_runs_held ON task_runs (incarnation) WHERE state IN ('dispatched', 'running');
+CREATE INDEX task_runs_waiting ON task_runs (task_id, id) WHERE state = 'waiting';
+CREATE INDEX task_runs_active ON task_runs (task_id) WHERE ended_at IS NULL;
+CREATE INDEX task_runs_history ON task_runs (task_id, id);
+CREATE INDEX task_runs_not_succeeded ON task_runs (state, id) WHERE ended_at IS NOT NULL AND state <> 'succeeded';
+CREATE UNIQUE INDEX task_runs_idempotency ON task_runs (task_id, idempotency_key, shard_index)
+  WHERE idempotency_key IS NOT NULL;
+
+-- The last guard of two promises: a run that has ended stays as it is, and a token never goes back. The condition stands
+-- at the trigger and not in the function: a row that may change costs no call.
+CREATE FUNCTION refuse_change_of_the_past() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE 'a run that has ended never changes, and no token goes back'; END $$;
+CREATE TRIGGER task_runs_end_is_final BEFORE UPDATE OF state, token ON task_runs FOR EACH ROW
+WHEN (OLD.ended_at IS NOT NULL AND (NEW.state <> OLD.state OR NEW.token <> OLD.token) OR NEW.token < OLD.token)
+EXECUTE FUNCTION refuse_change_of_the_past();
+
+-- Written when the attempt has ended, by the transaction that has just read the run: no foreign key looks for it again.
+-- The current attempt is part of its run.
+CREATE TABLE task_attempts (
+  run_id        BIGINT NOT NULL,
+  token         BIGINT NOT NULL,
+  incarnation   BIGINT NOT NULL,
+  dispatched_at TIMESTAMPTZ,
+  started_at    TIMESTAMPTZ,
+  ended_at      TIMESTAMPTZ NOT NULL,
+  log_lines     BIGINT NOT NULL,
+  number        INTEGER NOT NULL,
+  exit_code     INTEGER,
+  http_status   INTEGER,
+  state         TEXT NOT NULL CHECK (state IN ('succeeded', 'failed', 'timed_out', 'cancelled', 'lost')),
+  worker        TEXT NOT NULL,
+  reason        TEXT NOT NULL,
+  message       TEXT NOT NULL,
+  PRIMARY KEY (run_id, number)
+);
+
+-- One row for each fire time and shard, or for a range of fire times that were skipped together.
+CREATE TABLE schedule_slots (
+  task_id     BIGINT NOT NULL,
+  slot        TIMESTAMPTZ NOT NULL,  -- the last one of a range
+  first_slot  TIMESTAMPTZ NOT NULL,
+  decided_at  TIMESTAMPTZ NOT NULL,
+  run_id      BIGINT,
+  shard       INTEGER NOT NULL,
+  disposition TEXT NOT NULL CHECK (disposition IN ('fired', 'skipped')),
+  reason      TEXT NOT NULL,
+  -- The time first: new rows stand together at the end, whatever the number of tasks and the length of their history.
+  PRIMARY KEY (slot, task_id, shard)
+);
+CREATE INDEX schedule_slots_skipped ON schedule_slots (task_id, slot) WHERE disposition = 'skipped';
+
+-- One row for each incarnation; the newest of a worker has the largest id. Heartbeats change no indexed column.
+CREATE TABLE workers (
+  id            BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  worker_id     TEXT COLLATE "C" NOT NULL,
+  incarnation   BIGINT NOT NULL UNIQUE,
+  host          TEXT NOT NULL,
+  pid           BIGINT NOT NULL,
+  version       TEXT NOT NULL,
+  task_types    TEXT NOT NULL,  -- JSON array of texts
+  labels        TEXT NOT NULL,  -- JSON object of texts
+  slots         INTEGER NOT NULL,
+  capacity      INTEGER NOT NULL,
+  busy          INTEGER NOT NULL,
+  load          DOUBLE PRECISION NOT NULL,
+  memory_bytes  BIGINT NOT NULL,
+  state         TEXT NOT NULL CHECK (state IN ('alive', 'draining', 'dead')),
+  state_reason  TEXT NOT NULL,
+  registered_at TIMESTAMPTZ NOT NULL,
+  heartbeat_at  TIMESTAMPTZ NOT NULL,
+  heartbeat_due TIMESTAMPTZ NOT NULL
+) WITH (fillfactor = 50);
+CREATE INDEX workers_by_name ON workers (worker_id, id);
+CREATE INDEX workers_living ON workers (id) WHERE state IN ('alive', 'draining');
+
+-- Output of attempts. No foreign key: a chunk may come late, and one stray chunk must not sink its batch.
+CREATE TABLE run_logs (
+  run_id     BIGINT NOT NULL,
+  first_line BIGINT NOT NULL,
+  at         TIMESTAMPTZ NOT NULL,
+  attempt    INTEGER NOT NULL,
+  lines      INTEGER NOT NULL,
+  stream     TEXT NOT NULL CHECK (stream IN ('stdout', 'stderr')),
+  text       TEXT NOT NULL,
+  PRIMARY KEY (run_id, attempt, first_line)
+);
+
+-- Written by health checks: only a write tells that the store can be written.
+CREATE TABLE write_checks (
+  id         INTEGER PRIMARY KEY CHECK (id = 1),
+  checked_at TIMESTAMPTZ NOT NULL
+);

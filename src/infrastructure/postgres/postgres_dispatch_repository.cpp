@@ -1,0 +1,501 @@
+#include "infrastructure/postgres/postgres_dispatch_repository.hpp"
+
+#include "infrastructure/postgres/rows.hpp"
+#include "infrastructure/postgres/run_endings.hpp"
+#include "infrastructure/store/guards.hpp"
+#include "infrastructure/store/report_rules.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <set>
+
+namespace scheduler::infrastructure {
+namespace {
+
+using application::AssignedRun;
+using application::Dispatching;
+using application::DispatchView;
+using application::DueRun;
+using application::Ended;
+using application::RescueView;
+using application::Returned;
+using application::RunChange;
+using application::RunContexts;
+using application::Started;
+using database::postgres::Access;
+using domain::Event;
+using domain::RunState;
+using postgres::instant_of;
+using postgres::kRunTables;
+using postgres::lock_tasks_of;
+using postgres::Row;
+using postgres::Rows;
+using postgres::RunEndings;
+using postgres::Transaction;
+
+// ---- view: what is due, for whom ------------------------------------------------------------------------------------
+
+constexpr auto kHeldCounts =
+    "SELECT incarnation, count(*) FROM task_runs WHERE state IN ('dispatched', 'running') GROUP BY incarnation";
+
+// Every (route, priority) that has a pending run, by jumping from one to the next in the index: as many seeks as there
+// are pairs, however many runs each holds.
+constexpr auto kBands =
+    "WITH RECURSIVE band (route, priority) AS ("
+    " (SELECT route, priority FROM task_runs WHERE state = 'pending' ORDER BY route, priority LIMIT 1)"
+    " UNION ALL SELECT n.route, n.priority FROM band b CROSS JOIN LATERAL (SELECT r.route, r.priority"
+    " FROM task_runs r WHERE r.state = 'pending' AND (r.route, r.priority) > (b.route, b.priority)"
+    " ORDER BY r.route, r.priority LIMIT 1) n)"
+    " SELECT b.route, EXISTS (SELECT 1 FROM task_runs r WHERE r.state = 'pending' AND r.route = b.route"
+    " AND r.priority = b.priority AND r.due_at <= " SCHEDULER_NOW
+    "), (SELECT r.due_at FROM task_runs r WHERE r.state = 'pending' AND r.route = b.route"
+    " AND r.priority = b.priority AND r.due_at > " SCHEDULER_NOW
+    " ORDER BY r.due_at LIMIT 1) FROM band b ORDER BY b.route, b.priority";
+
+struct Band {
+  std::string route;
+  bool due = false;
+  std::optional<TimePoint> next_due;
+};
+
+SchedulerResult<void> add_bands(Rows& rows, DispatchView& view) {
+  TRY(const auto bands, rows.all([](Row& row) {
+    Band it;
+    row.read(it.route, it.due, it.next_due);
+    return it;
+  }));
+  for (const auto& it : bands) {
+    if (it.due && (view.routes.empty() || view.routes.back() != it.route)) view.routes.push_back(it.route);
+    if (it.next_due && (!view.next_due || *it.next_due < *view.next_due)) view.next_due = it.next_due;
+  }
+  return {};
+}
+
+SchedulerResult<void> add_workers(Rows& workers, Rows& held, DispatchView& view) {
+  std::unordered_map<IncarnationId, int> in_flight;
+  TRY(const auto counts, held.all([&](Row& row) {
+    IncarnationId incarnation;
+    int count = 0;
+    row.read(incarnation, count);
+    return in_flight[incarnation] = count;
+  }));
+  TRY(view.workers, workers.all([&](Row& row) {
+    domain::WorkerLoad it{read_worker(row)};
+    it.in_flight = in_flight[it.worker.incarnation];
+    return it;
+  }));
+  return {};
+}
+
+// ---- due: the most urgent runs --------------------------------------------------------------------------------------
+
+// The index alone answers for each route and priority; rows are read of those alone that are returned.
+constexpr auto kDue =
+    "WITH urgent AS (SELECT k.id, k.priority, k.due_at FROM unnest($2::text[]) AS wanted (route)"
+    " CROSS JOIN generate_series(0, 9) AS p (priority) CROSS JOIN LATERAL (SELECT r.id, r.priority, r.due_at"
+    " FROM task_runs r WHERE r.state = 'pending' AND r.route = wanted.route AND r.priority = p.priority"
+    " AND r.due_at <= " SCHEDULER_NOW
+    " ORDER BY r.due_at, r.id LIMIT $3) k ORDER BY k.priority DESC, k.due_at, k.id LIMIT $3)"
+    " SELECT r.id, r.token, r.route, r.task_id, t.name, t.task_type, coalesce(r.parameters, t.parameters), r.attempt,"
+    " t.timeout_seconds, r.slot, r.shard_index, r.shard_total"
+    " FROM urgent u JOIN task_runs r ON r.id = u.id JOIN tasks t ON t.id = r.task_id"
+    " ORDER BY u.priority DESC, u.due_at, u.id";
+
+DueRun read_due(Row& row) {
+  DueRun due;
+  auto& it = due.execution;
+  row.read(it.run, due.candidate.token, due.candidate.route, it.task, it.task_name, it.task_type, it.parameters,
+           it.attempt, it.timeout, it.slot, it.shard_index, it.shard_total);
+  due.candidate.run = it.run;
+  it.attempt += 1;
+  it.token = due.candidate.token + 1;
+  return due;
+}
+
+// ---- apply ----------------------------------------------------------------------------------------------------------
+
+// The runs of one batch of reports: read and locked together, changed here one report after another, written together.
+class Reports {
+ public:
+  explicit Reports(TimePoint now) : now_(now) {}
+
+  static constexpr auto kLock =
+      "SELECT id, state, task_id, attempt, lost_attempts, token, worker, incarnation, dispatched_at, started_at, "
+      "due_at,"
+      " missing_since, cancel_reason FROM task_runs WHERE id = ANY ($1) AND ended_at IS NULL ORDER BY id"
+      " FOR NO KEY UPDATE";
+
+  SchedulerResult<void> load(Rows& rows) {
+    TRY(const auto read, rows.all([this](Row& row) {
+      Current it;
+      row.read(it.run, it.state, it.task, it.attempt, it.lost_attempts, it.token, it.worker, it.incarnation,
+               it.dispatched_at, it.started_at, it.due_at, it.missing_since, it.cancel_reason);
+      return runs_.emplace(it.run, it).second;
+    }));
+    return {};
+  }
+
+  // False: the guard did not hold, nothing was changed.
+  bool apply(const RunChange& change) {
+    return std::visit([this](const auto& it) { return apply(it); }, change);
+  }
+
+  // Queues what was changed.
+  void send(Transaction& tx) const {
+    send_runs(tx);
+    send_attempts(tx);
+  }
+
+  void note_ends(RunEndings& endings) const {
+    for (const auto id : ended_) endings.note(id, runs_.at(id).task, runs_.at(id).state);
+  }
+  [[nodiscard]] bool any_end() const { return !ended_.empty(); }
+
+ private:
+  struct Current {
+    RunId run;
+    RunState state = RunState::dispatched;
+    TaskId task;
+    int attempt = 0, lost_attempts = 0;
+    Token token = 0;
+    std::optional<WorkerId> worker;
+    std::optional<IncarnationId> incarnation;
+    std::optional<TimePoint> dispatched_at, started_at, ended_at;
+    TimePoint due_at{};
+    std::optional<TimePoint> missing_since;
+    domain::Reason cancel_reason = domain::Reason::none;
+    RunEnd end;
+    bool changed = false;
+  };
+  struct Attempt {
+    const Ended* report;
+    int number;
+    Token token;
+    WorkerId worker;
+    IncarnationId incarnation;
+    std::optional<TimePoint> dispatched_at, started_at;
+  };
+
+  Current* find(RunId run, Token token) {
+    const auto found = runs_.find(run);
+    return found != runs_.end() && found->second.token == token ? &found->second : nullptr;
+  }
+
+  bool apply(const Started& it) {
+    auto* run = find(it.run, it.token);
+    if (!run || !domain::may_leave(run->state, Event::start)) return false;
+    run->state = RunState::running;
+    run->started_at = it.started_at;
+    return run->changed = true;
+  }
+
+  bool apply(const Returned& it) {
+    auto* run = find(it.run, it.token);
+    if (!run || !domain::may_leave(run->state, Event::hand_back)) return false;
+    if (run->cancel_reason != domain::Reason::none) {
+      end(*run, cancelled(run->cancel_reason), now_);
+      run->started_at.reset();
+      return true;
+    }
+    run->state = RunState::pending;
+    run->token += 1;
+    run->attempt -= 1;
+    run->worker.reset();
+    run->incarnation.reset();
+    run->dispatched_at.reset();
+    run->started_at.reset();
+    run->missing_since.reset();
+    run->due_at = now_;
+    return run->changed = true;
+  }
+
+  bool apply(const Ended& it) {
+    auto* run = find(it.run, it.token);
+    if (!run) return false;
+    const auto step = next_step(it, run->cancel_reason);
+    const auto allowed = transition(run->state, step.event);
+    if (!allowed || side_of(*allowed) != Side::attempt) return false;
+    if (it.started_at) run->started_at = it.started_at;
+    attempts_.push_back({&it, run->attempt, run->token, run->worker.value_or(WorkerId{}),
+                         run->incarnation.value_or(IncarnationId{}), run->dispatched_at, run->started_at});
+    run->token += it.revoke || allowed->guard == domain::Guard::token_seen;
+    run->lost_attempts += it.attempt_state == domain::AttemptState::lost;
+    if (!step.retry_at) {
+      end(*run, end_of(it, allowed->to, run->cancel_reason), it.ended_at);
+      return true;
+    }
+    run->state = RunState::pending;
+    run->due_at = *step.retry_at;
+    run->missing_since.reset();
+    return run->changed = true;
+  }
+
+  void end(Current& run, RunEnd how, TimePoint ended_at) {
+    run.state = how.state;
+    run.end = std::move(how);
+    run.ended_at = ended_at;
+    run.missing_since.reset();
+    run.changed = true;
+    ended_.push_back(run.run);
+  }
+
+  void send_runs(Transaction& tx) const {
+    std::vector<RunId> id;
+    std::vector<RunState> state;
+    std::vector<Token> token;
+    std::vector<int> attempt, lost_attempts;
+    std::vector<std::optional<WorkerId>> worker;
+    std::vector<std::optional<IncarnationId>> incarnation;
+    std::vector<std::optional<TimePoint>> dispatched_at, started_at, ended_at, missing_since;
+    std::vector<TimePoint> due_at;
+    std::vector<domain::Reason> reason;
+    std::vector<std::string_view> message;
+    std::vector<std::optional<int>> exit_code, http_status;
+    for (const auto& [run, it] : runs_) {
+      if (!it.changed) continue;
+      id.push_back(run);
+      state.push_back(it.state);
+      token.push_back(it.token);
+      attempt.push_back(it.attempt);
+      lost_attempts.push_back(it.lost_attempts);
+      worker.push_back(it.worker);
+      incarnation.push_back(it.incarnation);
+      dispatched_at.push_back(it.dispatched_at);
+      started_at.push_back(it.started_at);
+      ended_at.push_back(it.ended_at);
+      missing_since.push_back(it.missing_since);
+      due_at.push_back(it.due_at);
+      reason.push_back(it.end.reason);
+      message.push_back(it.end.message);
+      exit_code.push_back(it.end.exit_code);
+      http_status.push_back(it.end.http_status);
+    }
+    if (id.empty()) return;
+    tx.send(
+        "UPDATE task_runs r SET state = n.state, token = n.token, attempt = n.attempt, lost_attempts = n.lost_attempts,"
+        " worker = n.worker, incarnation = n.incarnation, dispatched_at = n.dispatched_at, started_at = n.started_at,"
+        " ended_at = n.ended_at, missing_since = n.missing_since, due_at = n.due_at, reason = n.reason,"
+        " message = n.message, exit_code = n.exit_code, http_status = n.http_status"
+        " FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::bigint[],"
+        " $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[],"
+        " $13::text[], $14::text[], $15::bigint[], $16::bigint[]) AS n (id, state, token, attempt, lost_attempts,"
+        " worker, incarnation, dispatched_at, started_at, ended_at, missing_since, due_at, reason, message, exit_code,"
+        " http_status) WHERE r.id = n.id",
+        id, state, token, attempt, lost_attempts, worker, incarnation, dispatched_at, started_at, ended_at,
+        missing_since, due_at, reason, message, exit_code, http_status);
+  }
+
+  void send_attempts(Transaction& tx) const {
+    std::vector<RunId> run;
+    std::vector<int> number;
+    std::vector<Token> token;
+    std::vector<domain::AttemptState> state;
+    std::vector<WorkerId> worker;
+    std::vector<IncarnationId> incarnation;
+    std::vector<std::optional<TimePoint>> dispatched_at, started_at;
+    std::vector<TimePoint> ended_at;
+    std::vector<domain::Reason> reason;
+    std::vector<std::string_view> message;
+    std::vector<std::optional<int>> exit_code, http_status;
+    std::vector<std::int64_t> log_lines;
+    for (const auto& it : attempts_) {
+      const auto& outcome = it.report->outcome;
+      run.push_back(it.report->run);
+      number.push_back(it.number);
+      token.push_back(it.token);
+      state.push_back(it.report->attempt_state);
+      worker.push_back(it.worker);
+      incarnation.push_back(it.incarnation);
+      dispatched_at.push_back(it.dispatched_at);
+      started_at.push_back(it.started_at);
+      ended_at.push_back(it.report->ended_at);
+      reason.push_back(outcome.reason);
+      message.push_back(outcome.message);
+      exit_code.push_back(outcome.exit_code);
+      http_status.push_back(outcome.http_status);
+      log_lines.push_back(it.report->log_lines);
+    }
+    if (run.empty()) return;
+    tx.send(
+        "INSERT INTO task_attempts (run_id, number, token, state, worker, incarnation, dispatched_at, started_at,"
+        " ended_at, reason, message, exit_code, http_status, log_lines)"
+        " SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::bigint[],"
+        " $7::timestamptz[], $8::timestamptz[], $9::timestamptz[], $10::text[], $11::text[], $12::bigint[],"
+        " $13::bigint[], $14::bigint[])",
+        run, number, token, state, worker, incarnation, dispatched_at, started_at, ended_at, reason, message, exit_code,
+        http_status, log_lines);
+  }
+
+  TimePoint now_;
+  std::map<RunId, Current> runs_;  // by id, so that they are written in the order in which they were locked
+  std::vector<Attempt> attempts_;
+  std::vector<RunId> ended_;
+};
+
+std::vector<RunId> runs_of(const std::vector<RunChange>& batch) {
+  std::set<RunId> runs;
+  for (const auto& change : batch) runs.insert(std::visit([](const auto& it) { return it.run; }, change));
+  return {runs.begin(), runs.end()};
+}
+
+// Those that the batch may end.
+std::vector<RunId> ending_runs_of(const std::vector<RunChange>& batch) {
+  std::vector<RunId> runs;
+  for (const auto& change : batch) {
+    if (const auto* it = std::get_if<Ended>(&change)) runs.push_back(it->run);
+    if (const auto* it = std::get_if<Returned>(&change)) runs.push_back(it->run);
+  }
+  return runs;
+}
+
+}  // namespace
+
+Async<DispatchView> PostgresDispatchRepository::view() {
+  CO_TRY(auto tx, database_.begin(Access::read));
+  static const auto kWorkers =
+      fmt::format("SELECT {} FROM workers WHERE state = 'alive' ORDER BY worker_id", kWorkerColumns);
+  tx.send(kSelectNow, clock_.own());
+  tx.send(kWorkers);
+  tx.send(kHeldCounts);
+  tx.send(kBands, clock_.own());
+  CO_TRY(auto results, tx.finish());
+  DispatchView view;
+  CO_UNWRAP(view.now, instant_of(results[0]));
+  CO_ENSURE(add_workers(results[1], results[2], view));
+  CO_ENSURE(add_bands(results[3], view));
+  co_return view;
+}
+
+Async<std::vector<DueRun>> PostgresDispatchRepository::due(std::vector<std::string> routes, std::size_t limit) {
+  std::ranges::sort(routes);
+  routes.erase(std::ranges::unique(routes).begin(), routes.end());
+  CO_TRY(auto rows, database_.query(kDue, clock_.own(), std::move(routes), limit));
+  co_return rows.all(read_due);
+}
+
+// A run that another dispatcher has locked is on its way already: it is passed over, and not won.
+Async<std::vector<bool>> PostgresDispatchRepository::mark_dispatched(std::vector<Dispatching> batch) {
+  static const auto kSql = fmt::format(
+      "WITH free AS (SELECT r.id, n.worker, n.incarnation"
+      " FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::bigint[]) AS n (id, token, worker, incarnation)"
+      " JOIN task_runs r ON r.id = n.id AND r.token = n.token WHERE r.{}"
+      " ORDER BY r.id FOR NO KEY UPDATE OF r SKIP LOCKED)"
+      " UPDATE task_runs r SET state = 'dispatched', token = r.token + 1, attempt = r.attempt + 1,"
+      " worker = free.worker, incarnation = free.incarnation, dispatched_at = " SCHEDULER_NOW
+      ", started_at = NULL, missing_since = NULL FROM free WHERE r.id = free.id RETURNING r.id, r.token - 1",
+      may_leave(Event::dispatch, Side::store));
+  std::map<std::pair<RunId, Token>, std::size_t> wanted;  // each once: the first one of the batch
+  std::vector<RunId> runs;
+  std::vector<Token> tokens;
+  std::vector<WorkerId> workers;
+  std::vector<IncarnationId> incarnations;
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    const auto& it = batch[i];
+    if (!wanted.emplace(std::pair(it.run, it.token_seen), i).second) continue;
+    runs.push_back(it.run);
+    tokens.push_back(it.token_seen);
+    workers.push_back(it.worker);
+    incarnations.push_back(it.incarnation);
+  }
+  CO_TRY(auto rows, database_.query(kSql, clock_.own(), runs, tokens, workers, incarnations));
+  std::vector<bool> won(batch.size(), false);
+  const auto read = rows.all([&](Row& row) {
+    RunId run;
+    Token token = 0;
+    row.read(run, token);
+    won[wanted.at({run, token})] = true;
+    return run;
+  });
+  if (!read) co_return std::unexpected(read.error());
+  co_return won;
+}
+
+Async<RunContexts> PostgresDispatchRepository::contexts(std::vector<RunId> runs) {
+  static const auto kSql = fmt::format("SELECT {}, {}{}WHERE r.id = ANY ($1)", kPolicyColumns, kRunColumns, kRunTables);
+  CO_TRY(auto tx, database_.begin(Access::read));
+  tx.send(kSelectNow, clock_.own());
+  tx.send(kSql, runs);
+  CO_TRY(auto results, tx.finish());
+  RunContexts contexts;
+  CO_UNWRAP(contexts.now, instant_of(results[0]));
+  CO_UNWRAP(auto found, results[1].all(read_run_context));
+  contexts.runs.reserve(found.size());
+  for (auto& it : found) contexts.runs.emplace(it.run.id, std::move(it));
+  co_return contexts;
+}
+
+Async<std::vector<bool>> PostgresDispatchRepository::apply(std::vector<RunChange> batch) {
+  CO_TRY(auto tx, database_.begin(Access::write));
+  tx.send(kSelectNow, clock_.own());
+  lock_tasks_of(tx, ending_runs_of(batch));
+  tx.send(Reports::kLock, runs_of(batch));
+  CO_TRY(auto results, tx.flush());
+  CO_UNWRAP(const auto now, instant_of(results[0]));
+  const bool something_follows = results[1].size() > 0;
+  Reports reports(now);
+  CO_ENSURE(reports.load(results[2]));
+  std::vector<bool> won;
+  for (const auto& change : batch) won.push_back(reports.apply(change));
+  reports.send(tx);
+  if (something_follows && reports.any_end()) {
+    RunEndings endings(tx, now);
+    reports.note_ends(endings);
+    CO_CHECK(endings.settle());
+  }
+  CO_CHECK(tx.commit());
+  co_return won;
+}
+
+Async<std::vector<AssignedRun>> PostgresDispatchRepository::assigned(IncarnationId incarnation, TimePoint before) {
+  static const auto kSql = fmt::format(
+      "SELECT {} FROM task_runs WHERE incarnation = $1 AND state IN ('dispatched', 'running') AND dispatched_at < $2"
+      " ORDER BY id",
+      kAssignedColumns);
+  CO_TRY(auto rows, database_.query(kSql, incarnation, before));
+  co_return rows.all(read_assigned);
+}
+
+Async<void> PostgresDispatchRepository::mark_missing(std::vector<RunId> missing, std::vector<RunId> found) {
+  CO_TRY(auto tx, database_.begin(Access::write));
+  tx.send("SELECT id FROM task_runs WHERE id = ANY ($1) OR id = ANY ($2) ORDER BY id FOR NO KEY UPDATE", missing,
+          found);
+  tx.send("UPDATE task_runs SET missing_since = " SCHEDULER_NOW
+          " WHERE id = ANY ($2) AND missing_since IS NULL AND state IN ('dispatched', 'running')",
+          clock_.own(), missing);
+  tx.send("UPDATE task_runs SET missing_since = NULL WHERE id = ANY ($1) AND missing_since IS NOT NULL", found);
+  co_return co_await tx.commit();
+}
+
+Async<RescueView> PostgresDispatchRepository::to_rescue(std::size_t limit) {
+  // An incarnation that nobody knows is as good as dead. By id + 0: by id alone, the server might walk the whole
+  // history in the order of the ids to save itself a sort of a few rows.
+  static const auto kOrphaned = fmt::format(
+      "SELECT {}, {}{}WHERE r.state IN ('dispatched', 'running')"
+      " AND (r.missing_since <= " SCHEDULER_NOW
+      " - $2 * interval '1 second' OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = r.incarnation"
+      " AND w.state IN ('alive', 'draining'))) ORDER BY r.id + 0 LIMIT $3",
+      kPolicyColumns, kRunColumns, kRunTables);
+  static const auto kOverdue = fmt::format(
+      "SELECT {}, {}{}WHERE r.state = 'running' AND r.state IN ('dispatched', 'running')"
+      " AND r.started_at + t.timeout_seconds * interval '1 second' <= " SCHEDULER_NOW
+      " - $2 * interval '1 second' ORDER BY r.id + 0 LIMIT $3",
+      kPolicyColumns, kRunColumns, kRunTables);
+  CO_TRY(auto tx, database_.begin(Access::read));
+  tx.send(kSelectNow, clock_.own());
+  tx.send(kOrphaned, clock_.own(), application::kMissingGrace, limit);
+  tx.send(kOverdue, clock_.own(), application::kOverdueGrace, limit);
+  CO_TRY(auto results, tx.finish());
+  RescueView view;
+  CO_UNWRAP(view.now, instant_of(results[0]));
+  CO_UNWRAP(view.orphaned, results[1].all(read_run_context));
+  CO_UNWRAP(view.overdue, results[2].all(read_run_context));
+  const auto is_orphaned = [&](const application::RunContext& it) {
+    return std::ranges::any_of(view.orphaned, [&](const auto& orphan) { return orphan.run.id == it.run.id; });
+  };
+  std::erase_if(view.overdue, is_orphaned);
+  co_return view;
+}
+
+}  // namespace scheduler::infrastructure

@@ -1,0 +1,29 @@
+// infrastructure/postgres/postgres_dispatch_repository.hpp — the hot path of a run.
+#pragma once
+
+#include "application/ports/dispatch_repository.hpp"
+#include "database/postgres/database.hpp"
+#include "infrastructure/postgres/store_clock.hpp"
+
+namespace scheduler::infrastructure {
+
+class PostgresDispatchRepository final : public application::DispatchRepository {
+ public:
+  PostgresDispatchRepository(StoreClock clock, database::postgres::Database& database)
+      : clock_(clock), database_(database) {}
+
+  Async<application::DispatchView> view() override;
+  Async<std::vector<application::DueRun>> due(std::vector<std::string> routes, std::size_t limit) override;
+  Async<std::vector<bool>> mark_dispatched(std::vector<application::Dispatching> batch) override;
+  Async<application::RunContexts> contexts(std::vector<RunId> runs) override;
+  Async<std::vector<bool>> apply(std::vector<application::RunChange> batch) override;
+  Async<std::vector<application::AssignedRun>> assigned(IncarnationId incarnation, TimePoint before) override;
+  Async<void> mark_missing(std::vector<RunId> missing, std::vector<RunId> found) override;
+  Async<application::RescueView> to_rescue(std::size_t limit) override;
+
+ private:
+  StoreClock clock_;
+  database::postgres::Database& database_;
+};
+
+}  // namespace scheduler::infrastructure

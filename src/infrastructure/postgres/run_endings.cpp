@@ -1,0 +1,226 @@
+#include "infrastructure/postgres/run_endings.hpp"
+
+#include "domain/dependencies.hpp"
+#include "infrastructure/store/guards.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+
+namespace scheduler::infrastructure::postgres {
+
+using database::postgres::Row;
+using domain::RunState;
+
+void lock_tasks_of(Transaction& tx, const std::vector<RunId>& runs) {
+  tx.send(
+      "WITH RECURSIVE own (id) AS (SELECT DISTINCT task_id FROM task_runs WHERE id = ANY ($1)),"
+      " below (id) AS (SELECT d.task_id FROM own JOIN task_dependencies d ON d.upstream_id = own.id"
+      " UNION SELECT d.task_id FROM below JOIN task_dependencies d ON d.upstream_id = below.id),"
+      " touched (id, below) AS (SELECT id, true FROM below"
+      " UNION ALL SELECT id, false FROM own WHERE id NOT IN (SELECT id FROM below))"
+      " SELECT t.id FROM touched JOIN tasks t ON t.id = touched.id WHERE touched.below"
+      " OR t.schedule IS NOT NULL AND t.overlap_policy <> 'allow'"
+      " OR EXISTS (SELECT 1 FROM task_runs w WHERE w.task_id = t.id AND w.state = 'waiting')"
+      " ORDER BY t.id FOR NO KEY UPDATE OF t",
+      runs);
+}
+
+void lock_tasks(Transaction& tx, const std::vector<TaskId>& with_ending_runs, const std::vector<TaskId>& others) {
+  tx.send(
+      "WITH RECURSIVE touched (id) AS (SELECT unnest($1::bigint[])"
+      " UNION SELECT d.task_id FROM touched JOIN task_dependencies d ON d.upstream_id = touched.id)"
+      " SELECT t.id, t.version, t.watermark, t.archived_at IS NULL"
+      " FROM (SELECT id FROM touched UNION SELECT unnest($2::bigint[])) wanted (id) JOIN tasks t ON t.id = wanted.id"
+      " ORDER BY t.id FOR NO KEY UPDATE OF t",
+      with_ending_runs, others);
+}
+
+void RunEndings::end_undispatched(const std::vector<TaskId>& tasks, domain::Event event, domain::Reason reason,
+                                  std::string_view message) {
+  assert(event == domain::Event::skip || event == domain::Event::cancel);
+  const auto state = event == domain::Event::skip ? RunState::skipped : RunState::cancelled;
+  const auto sql = fmt::format(
+      "WITH undispatched AS (SELECT id FROM task_runs WHERE task_id = ANY ($5) AND ended_at IS NULL AND {0}"
+      " ORDER BY id FOR NO KEY UPDATE)"
+      " UPDATE task_runs r SET state = $1, ended_at = $2, reason = $3, message = $4{1} FROM undispatched u"
+      " WHERE r.id = u.id RETURNING r.id, r.task_id",
+      may_leave(event, Side::store), event == domain::Event::cancel ? ", cancel_reason = $3" : "");
+  tx_.send(sql, state, now_, reason, message, tasks);
+}
+
+SchedulerResult<void> RunEndings::note_all(Rows& ended, RunState state) {
+  TRY(const auto runs, ended.all([state](Row& row) {
+    EndedRun it{.state = state};
+    row.read(it.run, it.task);
+    return it;
+  }));
+  wave_.insert(wave_.end(), runs.begin(), runs.end());
+  return {};
+}
+
+Async<void> RunEndings::settle() {
+  while (!wave_.empty()) CO_CHECK(settle_wave(std::exchange(wave_, {})));
+  if (tasks_.empty()) co_return SchedulerResult<void>{};
+  // Of each task that has nothing active any more: the runs of the slot that waits longest.
+  static const auto kPromote = fmt::format(
+      "UPDATE task_runs r SET state = 'pending' FROM"
+      " (SELECT DISTINCT ON (w.task_id) w.task_id, w.slot FROM task_runs w WHERE w.task_id = ANY ($1)"
+      " AND w.state = 'waiting' AND NOT EXISTS (SELECT 1 FROM task_runs a WHERE a.task_id = w.task_id"
+      " AND a.ended_at IS NULL AND a.state <> 'waiting') ORDER BY w.task_id, w.id) next"
+      " WHERE r.task_id = next.task_id AND r.slot IS NOT DISTINCT FROM next.slot AND r.ended_at IS NULL AND r.{}",
+      may_leave(domain::Event::promote, Side::store));
+  tx_.send(kPromote, std::exchange(tasks_, {}));
+  co_return SchedulerResult<void>{};
+}
+
+Async<void> RunEndings::settle_wave(std::vector<EndedRun> ended) {
+  for (const auto& it : ended) tasks_.push_back(it.task);
+  CO_TRY(const auto dependants, dependants_of(ended));
+  if (dependants.empty()) co_return SchedulerResult<void>{};
+  CO_TRY(auto entries, add_to_rounds(ended, dependants));
+  std::vector<Round> rounds;
+  std::vector<std::int64_t> taken;
+  Dependants by_task;
+  for (const auto& it : dependants) by_task.emplace(it.task, it);
+  for (const auto& [task, it] : by_task) {
+    for (std::size_t n = 0;; ++n) {
+      const bool complete =
+          std::ranges::all_of(it.upstreams, [&](TaskId upstream) { return entries[{it.task, upstream}].size() > n; });
+      if (!complete) break;
+      Round round{&it, {}};
+      for (const auto upstream : it.upstreams) {
+        round.entries.push_back(entries[{it.task, upstream}][n]);
+        taken.push_back(round.entries.back().id);
+      }
+      if (it.status == domain::TaskStatus::active) rounds.push_back(std::move(round));
+    }
+  }
+  if (!taken.empty()) tx_.send("DELETE FROM dependency_rounds WHERE id = ANY ($1)", taken);
+  if (!rounds.empty()) CO_CHECK(run_rounds(std::move(rounds)));
+  co_return SchedulerResult<void>{};
+}
+
+Async<std::vector<RunEndings::Dependant>> RunEndings::dependants_of(const std::vector<EndedRun>& ended) {
+  std::vector<TaskId> tasks;
+  for (const auto& it : ended) tasks.push_back(it.task);
+  CO_TRY(auto rows,
+         tx_.query("SELECT d.upstream_id, t.id, t.status, t.trigger_rule, t.route, t.priority, t.shard_count,"
+                   " ARRAY(SELECT u.upstream_id FROM task_dependencies u WHERE u.task_id = t.id ORDER BY u.position)"
+                   " FROM task_dependencies d JOIN tasks t ON t.id = d.task_id"
+                   " WHERE d.upstream_id = ANY ($1) AND t.archived_at IS NULL AND t.schedule IS NULL ORDER BY t.id",
+                   tasks));
+  co_return rows.all([](Row& row) {
+    Dependant it;
+    row.read(it.upstream, it.task, it.status, it.rule, it.route, it.priority, it.shard_count, it.upstreams);
+    return it;
+  });
+}
+
+// What now waits of each upstream, as far as complete rounds could use it: none was complete before.
+Async<RunEndings::Entries> RunEndings::add_to_rounds(const std::vector<EndedRun>& ended,
+                                                     const std::vector<Dependant>& dependants) {
+  std::vector<TaskId> tasks, upstreams;
+  std::vector<RunId> runs;
+  std::vector<RunState> states;
+  std::map<TaskId, std::int64_t> added;
+  for (const auto& run : ended) {
+    for (const auto& it : dependants) {
+      if (it.upstream != run.task) continue;
+      tasks.push_back(it.task);
+      upstreams.push_back(run.task);
+      runs.push_back(run.run);
+      states.push_back(run.state);
+      ++added[it.task];
+    }
+  }
+  tx_.send(
+      "INSERT INTO dependency_rounds (task_id, upstream_id, upstream_run_id, state)"
+      " SELECT task_id, upstream_id, run_id, state FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[])"
+      " WITH ORDINALITY AS n (task_id, upstream_id, run_id, state, place) ORDER BY place",
+      tasks, upstreams, runs, states);
+  std::vector<TaskId> pair_tasks, pair_upstreams;
+  std::vector<std::int64_t> limits;
+  for (const auto& it : dependants) {
+    if (!pair_tasks.empty() && pair_tasks.back() == it.task) continue;  // they come by task
+    for (const auto upstream : it.upstreams) {
+      pair_tasks.push_back(it.task);
+      pair_upstreams.push_back(upstream);
+      limits.push_back(added[it.task]);
+    }
+  }
+  CO_TRY(auto rows,
+         tx_.query("SELECT p.task_id, p.upstream_id, r.id, r.upstream_run_id, r.state"
+                   " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) AS p (task_id, upstream_id, rows_max)"
+                   " CROSS JOIN LATERAL (SELECT id, upstream_run_id, state FROM dependency_rounds"
+                   " WHERE task_id = p.task_id AND upstream_id = p.upstream_id ORDER BY id LIMIT p.rows_max) r"
+                   " ORDER BY r.id",
+                   pair_tasks, pair_upstreams, limits));
+  Entries entries;
+  const auto read = rows.all([&entries](Row& row) {
+    TaskId task, upstream;
+    Entry it;
+    row.read(task, upstream, it.id, it.run, it.state);
+    entries[{task, upstream}].push_back(it);
+    return it.id;
+  });
+  if (!read) co_return std::unexpected(read.error());
+  co_return entries;
+}
+
+Async<void> RunEndings::run_rounds(std::vector<Round> rounds) {
+  std::map<TaskId, std::string> names;
+  RunInserts inserts;
+  for (const auto& round : rounds) {
+    const auto& it = *round.dependant;
+    NewFire fire{.task = it.task,
+                 .route = it.route,
+                 .priority = it.priority,
+                 .trigger = domain::Trigger::dependency,
+                 .created_at = now_,
+                 .due_at = now_};
+    std::vector<RunState> states;
+    for (const auto& entry : round.entries) states.push_back(entry.state);
+    std::string why;
+    if (!domain::runs_after(it.rule, states)) {
+      if (names.empty()) {
+        CO_TRY(names, names_of(rounds));
+      }
+      // The first one that the rule does not accept.
+      const auto refused =
+          std::ranges::find_if(states, [&](RunState state) { return !domain::runs_after(it.rule, {&state, 1}); });
+      const auto i = static_cast<std::size_t>(refused - states.begin());
+      why = fmt::format("run {} of upstream task '{}' ended {}", round.entries[i].run.value, names[it.upstreams[i]],
+                        name_of(states[i]));
+      fire.state = RunState::skipped;
+      fire.reason = domain::Reason::dependency_failed;
+      fire.message = why;
+    }
+    inserts.add_shards(fire, it.shard_count);
+  }
+  inserts.send(tx_);
+  CO_TRY(auto made, tx_.flush());
+  CO_UNWRAP(const auto ids, made.back().values<RunId>());
+  for (std::size_t i = 0; i < ids.size(); ++i)
+    if (inserts.state(i) == RunState::skipped) note(ids[i], inserts.task(i), RunState::skipped);
+  co_return SchedulerResult<void>{};
+}
+
+Async<std::map<TaskId, std::string>> RunEndings::names_of(const std::vector<Round>& rounds) {
+  std::vector<TaskId> upstreams;
+  for (const auto& it : rounds)
+    upstreams.insert(upstreams.end(), it.dependant->upstreams.begin(), it.dependant->upstreams.end());
+  CO_TRY(auto rows, tx_.query("SELECT id, name FROM tasks WHERE id = ANY ($1)", upstreams));
+  std::map<TaskId, std::string> names;
+  const auto read = rows.all([&names](Row& row) {
+    TaskId task;
+    std::string name;
+    row.read(task, name);
+    return names.emplace(task, std::move(name)).second;
+  });
+  if (!read) co_return std::unexpected(read.error());
+  co_return names;
+}
+
+}  // namespace scheduler::infrastructure::postgres

@@ -1,0 +1,89 @@
+// infrastructure/postgres/run_endings.hpp — what follows, in the same transaction, when runs have ended.
+//
+//   - The waiting runs of a task whose last active run has ended go on (overlap policy), all shards of a slot together.
+//   - Each ended run is one entry in the rounds of the tasks that depend on its task (domain/dependencies.hpp); a
+//     complete round makes the dependant's runs, or skips them, which ends runs again: a wave after another, a few
+//     statements each, whatever the number of runs.
+//
+// Other processes end runs of the same tasks meanwhile. Two that both see the other's run still active would leave what
+// waits there for ever; so whoever ends runs first locks the tasks that may have to go on (lock_tasks_of): those with
+// runs that wait or may come to wait, and everything downstream.
+#pragma once
+
+#include "database/postgres/database.hpp"
+#include "domain/task.hpp"
+#include "domain/task_run.hpp"
+#include "domain/transitions.hpp"
+#include "infrastructure/postgres/run_insert.hpp"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace scheduler::infrastructure::postgres {
+
+// Queues the lock for ending runs of the tasks that these runs belong to. Comes before any lock on runs. Its Rows are
+// empty where nothing can follow an end: then there is no need to settle.
+void lock_tasks_of(Transaction& tx, const std::vector<RunId>& runs);
+// The same by task, and further tasks for a change of their own. Rows: id, version, watermark, whether not archived.
+void lock_tasks(Transaction& tx, const std::vector<TaskId>& with_ending_runs, const std::vector<TaskId>& others);
+
+class RunEndings {
+ public:
+  RunEndings(Transaction& tx, TimePoint now) : tx_(tx), now_(now) {}
+
+  // Its row says so already.
+  void note(RunId run, TaskId task, domain::RunState state) { wave_.push_back({run, task, state}); }
+
+  // Queues the end of the runs of `tasks` that no worker has, as far as the store may: `event` is skip (what waits) or
+  // cancel (what waits or is pending). Rows: id, task, for note_all().
+  void end_undispatched(const std::vector<TaskId>& tasks, domain::Event event, domain::Reason reason,
+                        std::string_view message);
+  [[nodiscard]] SchedulerResult<void> note_all(Rows& ended, domain::RunState state);
+
+  // After the last note, before the transaction is committed.
+  [[nodiscard]] Async<void> settle();
+
+ private:
+  struct EndedRun {
+    RunId run;
+    TaskId task;
+    domain::RunState state = domain::RunState::succeeded;
+  };
+  // A task that runs after others, as far as its rounds need it.
+  struct Dependant {
+    TaskId upstream;  // one of …
+    TaskId task;
+    domain::TaskStatus status = domain::TaskStatus::active;
+    domain::TriggerRule rule = domain::TriggerRule::all_success;
+    std::string route;
+    int priority = 0;
+    int shard_count = 1;
+    std::vector<TaskId> upstreams;  // … these
+  };
+  using Dependants = std::map<TaskId, Dependant>;
+  // An ended upstream run that waits for its round.
+  struct Entry {
+    std::int64_t id = 0;
+    RunId run;
+    domain::RunState state = domain::RunState::succeeded;
+  };
+  using Entries = std::map<std::pair<TaskId, TaskId>, std::vector<Entry>>;  // by task and upstream, oldest first
+  struct Round {
+    const Dependant* dependant;
+    std::vector<Entry> entries;  // one of each upstream
+  };
+
+  Async<void> settle_wave(std::vector<EndedRun> ended);
+  Async<std::vector<Dependant>> dependants_of(const std::vector<EndedRun>& ended);
+  Async<Entries> add_to_rounds(const std::vector<EndedRun>& ended, const std::vector<Dependant>& dependants);
+  Async<void> run_rounds(std::vector<Round> rounds);
+  Async<std::map<TaskId, std::string>> names_of(const std::vector<Round>& rounds);
+
+  Transaction& tx_;
+  TimePoint now_;
+  std::vector<EndedRun> wave_;
+  std::vector<TaskId> tasks_;  // of all waves
+};
+
+}  // namespace scheduler::infrastructure::postgres

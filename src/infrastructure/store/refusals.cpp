@@ -1,0 +1,63 @@
+#include "infrastructure/store/refusals.hpp"
+
+#include <fmt/format.h>
+
+namespace scheduler::infrastructure {
+
+Refusal no_such_task(TaskId id) {
+  return fail(ErrorKind::TaskNotFound, fmt::format("no task has the id {}", id.value));
+}
+
+Refusal no_such_task(std::string_view name) {
+  return fail(ErrorKind::TaskNotFound, fmt::format("no task is named '{}'", name));
+}
+
+Refusal name_is_taken(std::string_view name, TaskId by) {
+  return fail(ErrorKind::DuplicateTaskName,
+              fmt::format("a task named '{}' exists already; its id is {}", name, by.value));
+}
+
+Refusal task_was_changed(const domain::Task& stored, std::int64_t version_seen) {
+  return fail(ErrorKind::Conflict, fmt::format("task '{}' was changed meanwhile: version {} is now {}; read it again",
+                                               stored.spec.name, version_seen, stored.version));
+}
+
+Refusal task_is_needed(std::string_view name, std::string_view dependant) {
+  return fail(ErrorKind::Conflict,
+              fmt::format("task '{}' cannot be deleted: task '{}' depends on it; change or delete that one first", name,
+                          dependant));
+}
+
+Refusal tasks_wait_for_each_other(const std::vector<std::string>& names) {
+  return fail(ErrorKind::DependencyCycle,
+              fmt::format("the tasks would wait for each other: {}", fmt::join(names, " -> ")));
+}
+
+SchedulerResult<void> check_upstreams(const std::vector<TaskId>& upstreams, const std::vector<bool>& known) {
+  std::vector<FieldError> errors;
+  for (std::size_t i = 0; i < upstreams.size(); ++i)
+    if (!known[i])
+      errors.push_back({fmt::format("/dependencies/{}", i), fmt::format("no task has the id {}", upstreams[i].value)});
+  if (errors.empty()) return {};
+  return fail(ErrorKind::Validation, "the task depends on a task that does not exist", std::move(errors));
+}
+
+Refusal no_such_run(RunId id) { return fail(ErrorKind::RunNotFound, fmt::format("no run has the id {}", id.value)); }
+
+Refusal task_has_no_such_run(TaskId task, RunId run) {
+  return fail(ErrorKind::RunNotFound, fmt::format("task {} has no run {}", task.value, run.value));
+}
+
+Refusal run_has_ended(const domain::TaskRun& run) {
+  return fail(ErrorKind::Conflict, fmt::format("run {} has ended already: {}", run.id.value, name_of(run.state)));
+}
+
+Refusal no_such_worker(const WorkerId& id) {
+  return fail(ErrorKind::WorkerNotFound, fmt::format("no worker is named '{}'", id.value));
+}
+
+Refusal worker_is_dead(const domain::WorkerInfo& worker) {
+  return fail(ErrorKind::Conflict, fmt::format("worker '{}' is dead: {}", worker.id.value, worker.state_reason));
+}
+
+}  // namespace scheduler::infrastructure

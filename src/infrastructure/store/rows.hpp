@@ -1,0 +1,123 @@
+// infrastructure/store/rows.hpp — one mapping between each table's rows and the domain's structs, for every engine.
+//
+// Each column list and its reader stand together; a reader takes the columns from the left, off any row that has
+// read(), read_from() and reject().
+#pragma once
+
+#include "application/ports/dispatch_repository.hpp"
+#include "domain/task.hpp"
+#include "domain/task_run.hpp"
+#include "domain/worker_info.hpp"
+#include "infrastructure/store/json_text.hpp"
+
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace scheduler::infrastructure {
+
+template <class Row, class T>
+T parsed_or_rejected(Row& row, std::optional<T> parsed, const std::string& column) {
+  if (!parsed) row.reject("the column " + column + " holds something else than the JSON we write");
+  return std::move(parsed).value_or(T{});
+}
+
+// FROM tasks t. The dependencies are rows of their own.
+inline constexpr std::string_view kTaskColumns =
+    "t.id, t.version, t.name, t.description, t.task_type, t.schedule, t.timezone, t.parameters, t.timeout_seconds,"
+    " t.max_retries, t.backoff_base_seconds, t.backoff_factor, t.backoff_cap_seconds, t.trigger_rule,"
+    " t.overlap_policy, t.misfire_policy, t.delivery, t.priority, t.labels, t.worker_labels, t.shard_count, t.status,"
+    " t.created_at, t.updated_at, t.watermark, t.next_fire_at";
+inline constexpr auto read_task = [](auto& row) {
+  domain::Task task;
+  auto& spec = task.spec;
+  std::string labels, worker_labels;
+  row.read(task.id, task.version, spec.name, spec.description, spec.task_type, spec.schedule, spec.timezone,
+           spec.parameters, spec.timeout, spec.max_retries, spec.retry_backoff.base_seconds, spec.retry_backoff.factor,
+           spec.retry_backoff.cap_seconds, spec.trigger_rule, spec.overlap_policy, spec.misfire_policy, spec.delivery,
+           spec.priority, labels, worker_labels, spec.shard_count, spec.status, task.created_at, task.updated_at,
+           task.watermark, task.next_fire_at);
+  spec.labels = parsed_or_rejected(row, labels_from_json(labels), "tasks.labels");
+  spec.worker_labels = parsed_or_rejected(row, labels_from_json(worker_labels), "tasks.worker_labels");
+  return task;
+};
+
+// FROM task_runs r and its tasks t.
+inline constexpr std::string_view kRunColumns =
+    "r.id, r.task_id, t.name, r.triggered_by, r.slot, r.retry_of, r.parameters, r.shard_index, r.shard_total, r.state,"
+    " r.priority, r.created_at, r.due_at, r.attempt, r.lost_attempts, r.token, r.worker, r.incarnation,"
+    " r.dispatched_at, r.started_at, r.ended_at, r.cancel_reason, r.reason, r.message, r.exit_code, r.http_status";
+inline constexpr auto read_run_from = [](auto& row, int first_column) {
+  domain::TaskRun run;
+  row.read_from(first_column, run.id, run.task, run.task_name, run.trigger, run.slot, run.retry_of, run.parameters,
+                run.shard_index, run.shard_total, run.state, run.priority, run.created_at, run.due_at, run.attempt,
+                run.lost_attempts, run.token, run.worker, run.incarnation, run.dispatched_at, run.started_at,
+                run.ended_at, run.cancel_reason, run.reason, run.message, run.exit_code, run.http_status);
+  return run;
+};
+inline constexpr auto read_run = [](auto& row) { return read_run_from(row, 0); };
+
+// Then kRunColumns, of the same tables.
+inline constexpr std::string_view kPolicyColumns =
+    "t.max_retries, t.backoff_base_seconds, t.backoff_factor, t.backoff_cap_seconds, t.delivery";
+inline constexpr auto read_run_context = [](auto& row) {
+  domain::Policy policy;
+  const int next = row.read(policy.max_retries, policy.backoff.base_seconds, policy.backoff.factor,
+                            policy.backoff.cap_seconds, policy.delivery);
+  return application::RunContext{read_run_from(row, next), policy};
+};
+
+inline constexpr std::string_view kAttemptColumns =
+    "run_id, number, token, state, worker, incarnation, dispatched_at, started_at, ended_at, reason, message,"
+    " exit_code, http_status";
+inline constexpr auto read_attempt = [](auto& row) {
+  domain::Attempt it;
+  row.read(it.run, it.number, it.token, it.state, it.worker, it.incarnation, it.dispatched_at, it.started_at,
+           it.ended_at, it.reason, it.message, it.exit_code, it.http_status);
+  return it;
+};
+
+// FROM task_runs, of runs that a worker holds.
+inline constexpr std::string_view kAssignedColumns =
+    "id, token, incarnation, state, dispatched_at, missing_since IS NOT NULL, cancel_reason";
+inline constexpr auto read_assigned = [](auto& row) {
+  application::AssignedRun it;
+  row.read(it.run, it.token, it.incarnation, it.state, it.dispatched_at, it.missing, it.cancel_reason);
+  return it;
+};
+
+// FROM workers.
+inline constexpr std::string_view kWorkerColumns =
+    "worker_id, incarnation, host, pid, version, task_types, labels, slots, capacity, busy, load, memory_bytes, state,"
+    " state_reason, registered_at, heartbeat_at, heartbeat_due";
+inline constexpr auto read_worker = [](auto& row) {
+  domain::WorkerInfo it;
+  std::string task_types, labels;
+  row.read(it.id, it.incarnation, it.host, it.pid, it.version, task_types, labels, it.slots, it.capacity, it.busy,
+           it.load, it.memory_bytes, it.state, it.state_reason, it.registered_at, it.heartbeat_at, it.heartbeat_due);
+  it.task_types = parsed_or_rejected(row, words_from_json(task_types), "workers.task_types");
+  it.labels = parsed_or_rejected(row, labels_from_json(labels), "workers.labels");
+  return it;
+};
+
+// FROM run_logs.
+inline constexpr std::string_view kChunkColumns = "run_id, attempt, first_line, lines, stream, at, text";
+inline constexpr auto read_chunk = [](auto& row) {
+  application::LogChunk it;
+  row.read(it.run, it.attempt, it.first_line, it.lines, it.stream, it.at, it.text);
+  return it;
+};
+
+// The attempt that a dispatched or running run is in.
+[[nodiscard]] inline domain::Attempt current_attempt(const domain::TaskRun& run) {
+  return {.run = run.id,
+          .number = run.attempt,
+          .token = run.token,
+          .state = domain::AttemptState::running,
+          .worker = run.worker.value_or(WorkerId{}),
+          .incarnation = run.incarnation.value_or(IncarnationId{}),
+          .dispatched_at = run.dispatched_at,
+          .started_at = run.started_at};
+}
+
+}  // namespace scheduler::infrastructure

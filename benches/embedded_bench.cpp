@@ -5,6 +5,7 @@
 //
 // Everything durable (WAL, synchronous=FULL), history kept, at least once. Prints one table.
 #include "application/service_factory.hpp"
+#include "bench_support.hpp"
 #include "core/log.hpp"
 #include "core/task_group.hpp"
 #include "dispatcher/dispatcher.hpp"
@@ -40,23 +41,6 @@ namespace {
 
 using namespace application;
 using namespace std::chrono_literals;
-using SteadyClock = std::chrono::steady_clock;
-
-double seconds_since(SteadyClock::time_point began) {
-  return std::chrono::duration<double>(SteadyClock::now() - began).count();
-}
-
-template <class T>
-T must(SchedulerResult<T> result) {
-  if (result) {
-    if constexpr (std::is_void_v<T>)
-      return;
-    else
-      return *std::move(result);
-  }
-  std::fprintf(stderr, "embedded_bench: %s\n", result.error().message.c_str());
-  std::exit(1);
-}
 
 double percentile(std::vector<double>& values, double p) {
   if (values.empty()) return 0;

@@ -30,6 +30,8 @@ WRAPPED_BY = {
     "spdlog/": {"infrastructure"},
     "prometheus/": {"infrastructure"},
     "date/": {"infrastructure"},
+    "hiredis/": {"infrastructure"},
+    "amqp": {"infrastructure"},
     "sodium": {"infrastructure"},
     "zlib.h": {"infrastructure", "api"},
     "fmt/": None,  # anywhere
@@ -52,6 +54,7 @@ SHOWN_IN_HEADERS = {
     ("core/async.hpp", "boost/asio/awaitable.hpp"): "the coroutine type itself",
     ("core/json_reader.hpp", "boost/"): "reads described structs by template; only .cpp files include it",
     ("api/http_session.hpp", "boost/asio/"): "a session is its socket and deadline; seen by http_server.cpp alone",
+    ("infrastructure/rabbitmq/amqp_text.hpp", "amqp"): "one conversion of text; seen by the adapter's .cpp files",
     ("infrastructure/store/paging_sql.hpp", "fmt/"): "SQL text by template; seen by the repositories' .cpp files",
 }
 

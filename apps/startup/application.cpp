@@ -52,7 +52,7 @@ worker::HostLoad host_load() {
 
 bool has(AppMode mode, AppMode part) { return mode == AppMode::all || mode == part; }
 
-// One queue in one process: the parts that need each other's messages cannot be apart.
+// The parts that need each other's messages stay together: one process owns the one database file.
 SchedulerResult<void> check_mode(const config::AppConfig& settings, AppMode mode) {
   const bool alone = mode == AppMode::dispatcher || mode == AppMode::worker;
   if (alone && settings.message_queue.type == "embedded")
@@ -61,6 +61,11 @@ SchedulerResult<void> check_mode(const config::AppConfig& settings, AppMode mode
         fmt::format("a {} of its own needs a message broker, and message_queue.type is \"embedded\", which lives "
                     "inside one process; run `scheduler`, which holds dispatcher, worker and API together",
                     name_of(mode)));
+  if (alone)
+    return fail(ErrorKind::Config,
+                fmt::format("this version does not run a {} of its own yet; run `scheduler`, which holds dispatcher, "
+                            "worker and API together, also with a broker",
+                            name_of(mode)));
   return {};
 }
 
@@ -129,7 +134,8 @@ SchedulerResult<void> Application::build() {
     TRY(claim_, infrastructure::StoreFactory::claim(settings_));
   }
   TRY(store_, infrastructure::StoreFactory::create(settings_, clock_));
-  TRY(queue_, infrastructure::MessageQueueFactory::create(settings_.message_queue, timer_));
+  TRY(queue_,
+      infrastructure::MessageQueueFactory::create(settings_.message_queue, {io_, clock_, timer_, random_, metrics_}));
   if (with_dispatcher()) build_dispatcher();
   if (with_worker()) CHECK(build_worker());
   if (with_api()) CHECK(build_api());

@@ -20,7 +20,8 @@ struct StartupConfig {
 };
 
 // Runs until SIGINT or SIGTERM, then drains: no new requests, no new work, running attempts may end within
-// worker.drain_timeout_seconds. A second signal stops them at once, a third ends the process.
+// worker.drain_timeout_seconds. A second signal stops them at once and gives up reports that the queue does not take, a
+// third ends the process.
 // Returns the exit code: 0 after an orderly stop, 1 when it could not start; the reason is on standard error.
 int start_application(const config::AppConfig& settings, AppMode mode, std::string_view name);
 

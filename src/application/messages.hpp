@@ -61,6 +61,9 @@ struct TaskControl {
   Token token = 0;
   domain::Reason reason = domain::Reason::none;  // cancelled_by_user, overlap, timeout or worker_lost
 };
+constexpr auto enum_names(TaskControl::Kind) {
+  return std::to_array<std::string_view>({"cancel", "retire", "replaced"});
+}
 
 enum class Stream { out, err };
 constexpr auto enum_names(Stream) { return std::to_array<std::string_view>({"stdout", "stderr"}); }

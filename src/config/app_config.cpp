@@ -1,6 +1,7 @@
 #include "config/app_config.hpp"
 
 #include "config/bind_address.hpp"
+#include "config/broker_url.hpp"
 #include "config/settings.hpp"
 #include "config/toml_reader.hpp"
 
@@ -119,11 +120,24 @@ void check_database(Draft& draft) {
                    "postgresql://USER:PASSWORD@HOST:PORT/DATABASE");
 }
 
-bool is_worker_name(std::string_view name) {
-  return name.size() <= 128 && std::ranges::all_of(name, [](char c) {
+bool is_name(std::string_view name, std::size_t most) {
+  return name.size() <= most && std::ranges::all_of(name, [](char c) {
            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
                   c == '-';
          });
+}
+
+void check_queue(Draft& draft) {
+  const auto& queue = draft.config.message_queue;
+  if (queue.prefix.empty() || !is_name(queue.prefix, 64))
+    draft.fault_of("message_queue.prefix", "must be 1 to 64 letters, digits, '.', '_' or '-'");
+  if (queue.type == "embedded" && !queue.url.empty())
+    draft.fault_of("message_queue.url",
+                   "is of no use to the embedded queue; set message_queue.type to rabbitmq or redis_stream, or "
+                   "leave the url out");
+  if (queue.type == "embedded") return;
+  const auto url = queue.type == "rabbitmq" ? parse_amqp_url(queue.url) : parse_redis_url(queue.url);
+  if (!url) draft.fault_of("message_queue.url", url.error().message);
 }
 
 // Rules that need more than one key, or more than a range.
@@ -133,7 +147,8 @@ void cross_check(Draft& draft) {
   if (const auto address = parse_bind_address(config.api.bind_address); !address)
     draft.fault_of("api.bind_address", address.error().message);
   check_database(draft);
-  if (!is_worker_name(config.worker.worker_id))
+  check_queue(draft);
+  if (!is_name(config.worker.worker_id, 128))
     draft.fault_of("worker.worker_id",
                    "must be up to 128 letters, digits, '.', '_' or '-'; empty means the host's name");
   const int beat = config.worker.heartbeat_interval_seconds;

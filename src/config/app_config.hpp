@@ -27,7 +27,9 @@ struct DatabaseConfig {
 };
 
 struct MessageQueueConfig {
-  std::string type = "embedded";  // in this process; the only type so far
+  std::string type = "embedded";     // embedded (in this process), rabbitmq, redis_stream
+  std::string url;                   // of the broker (broker_url.hpp); empty where there is none. May hold a password
+  std::string prefix = "scheduler";  // 1–64 letters, digits, '.', '_', '-': begins the broker's names for our queues
 };
 
 struct DispatcherConfig {

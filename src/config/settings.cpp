@@ -11,8 +11,7 @@
 namespace scheduler::config {
 namespace {
 
-constexpr std::string_view kQueueTypes[] = {"embedded"};
-constexpr std::string_view kLaterQueueTypes[] = {"rabbitmq", "redis_stream"};
+constexpr std::string_view kQueueTypes[] = {"embedded", "rabbitmq", "redis_stream"};
 constexpr std::string_view kStrategies[] = {"round_robin", "least_loaded", "task_type_affinity", "random", "composite"};
 constexpr std::string_view kTaskTypes[] = {"http", "noop", "python", "shell"};
 constexpr std::string_view kLevels[] = {"debug", "info", "warning", "error"};
@@ -31,7 +30,12 @@ const Setting kSettings[] = {
     {"database.max_connections", Number{IN(database.max_connections), 0, 64},
      "SQLite: readers beside the one writer; PostgreSQL: connections of this process. 0 chooses."},
 
-    {"message_queue.type", Text{IN(message_queue.type), kQueueTypes}, "What carries work to the workers."},
+    {"message_queue.type", Text{IN(message_queue.type), kQueueTypes},
+     "What carries work to the workers; embedded means inside this process."},
+    {"message_queue.url", Text{IN(message_queue.url)},
+     "Where the broker is: amqp://[USER:PASSWORD@]HOST[:PORT][/VHOST], redis://[[USER]:PASSWORD@]HOST[:PORT][/DB]."},
+    {"message_queue.prefix", Text{IN(message_queue.prefix)},
+     "Begins the names of our queues at the broker; schedulers with different databases need different ones."},
 
     {"dispatcher.enabled", Flag{IN(dispatcher.enabled)}, "Fire schedules and hand runs to workers."},
     {"dispatcher.strategy", Text{IN(dispatcher.strategy), kStrategies}, "How the worker for a run is chosen."},
@@ -122,12 +126,7 @@ std::expected<void, std::string> set(AppConfig& config, const Number& number, co
 std::expected<void, std::string> set(AppConfig& config, const Text& text, const Value& value) {
   const auto* word = std::get_if<std::string>(&value);
   if (!word) return wrong_kind("text in quotes", value);
-  if (!text.words.empty() && !is_known(*word, text.words)) {
-    if (is_known(*word, kLaterQueueTypes))
-      return std::unexpected("this version carries messages inside one process only, " + *word +
-                             " is not there yet; use embedded, or leave the key out");
-    return unknown_word(*word, text.words);
-  }
+  if (!text.words.empty() && !is_known(*word, text.words)) return unknown_word(*word, text.words);
   if (has_control(*word)) return std::unexpected("must not hold control characters; remove them");
   text.in(config) = *word;
   return {};

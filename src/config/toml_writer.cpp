@@ -19,11 +19,11 @@ std::string quoted(std::string_view text) {
   return out + '"';
 }
 
-// user:password@ in a URL becomes user:***@.
+// user:password@ in a URL becomes user:***@. A password may hold an '@' itself: the last one ends it.
 std::string redacted(std::string_view url) {
   const auto scheme = url.find("://");
   if (scheme == url.npos) return std::string(url);
-  const auto at = url.find('@', scheme);
+  const auto at = url.rfind('@');
   const auto colon = url.find(':', scheme + 3);
   if (at == url.npos || colon == url.npos || colon > at) return std::string(url);
   return fmt::format("{}***{}", url.substr(0, colon + 1), url.substr(at));

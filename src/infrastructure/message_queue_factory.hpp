@@ -3,7 +3,7 @@
 
 #include "application/ports/message_queue.hpp"
 #include "config/app_config.hpp"
-#include "core/timer.hpp"
+#include "infrastructure/queue_ports.hpp"
 
 #include <memory>
 
@@ -11,9 +11,10 @@ namespace scheduler::infrastructure {
 
 class MessageQueueFactory {
  public:
-  // `timer` outlives the queue. Config for a type that this build does not know.
+  // Connects to nothing yet: a broker that is away is tried again and again. Config for a type that this build does not
+  // know, or a URL that is none.
   [[nodiscard]] static SchedulerResult<std::unique_ptr<application::MessageQueue>> create(
-      const config::MessageQueueConfig& settings, Timer& timer);
+      const config::MessageQueueConfig& settings, QueuePorts ports);
 };
 
 }  // namespace scheduler::infrastructure

@@ -21,16 +21,7 @@ constexpr Micros kPartialLineMax = 500ms;
 constexpr std::size_t kLogBytesMax = 1 << 20;  // per message
 constexpr Micros kRetryPauseMin = 100ms;
 constexpr Micros kRetryPauseMax = 5s;
-
-// Publishes until the queue takes it: reports of work that was done are never given up while the process lives.
-asio::awaitable<void> publish_until_taken(MessageQueue& queue, Timer& timer, QueueName to, Message message) {
-  for (Micros pause = kRetryPauseMin;; pause = std::min(pause * 2, kRetryPauseMax)) {
-    const auto sent = co_await queue.publish_message(to, message);
-    if (sent) co_return;
-    log::warning("queue does not take messages; trying again", {{"queue", to.value}, {"why", sent.error().message}});
-    co_await timer.sleep(pause);
-  }
-}
+constexpr Micros kLastWords = 5s;  // what nobody needs to hear is not said for longer
 
 domain::Outcome cancelled(domain::Reason why, const domain::Outcome& seen) {
   return {.state = domain::AttemptState::cancelled,
@@ -129,8 +120,8 @@ asio::awaitable<Life::End> Life::run() {
   co_await loops_.join();
   work_.reset();
   // Declared dead: nobody listens to it, and nothing in its queue may be done by it.
-  if (*end_ == End::left)
-    co_await publish_until_taken(ports_.queue, ports_.timer, kHeartbeatQueue, Message{beat(true)});
+  limit_last_words();
+  if (*end_ == End::left) co_await publish_until_taken(kHeartbeatQueue, Message{beat(true)});
   (void)co_await ports_.queue.remove(worker_queue(id_));
   co_return *end_;
 }
@@ -142,7 +133,14 @@ void Life::drain() {
   end_of_life(End::left);
 }
 
-void Life::hurry() { held_.stop_all(StopReason::shutdown); }
+void Life::hurry() {
+  held_.stop_all(StopReason::shutdown);
+  limit_last_words();
+}
+
+void Life::limit_last_words() {
+  if (!give_up_at_) give_up_at_ = ports_.clock.elapsed() + kLastWords;
+}
 
 void Life::end_of_life(End how) {
   if (!end_ || how != End::left) end_ = how;
@@ -331,11 +329,24 @@ asio::awaitable<void> Life::send_reports() {
     if (reports_.empty()) co_await report_->wait(1h);
     const auto batch = take_reports();
     if (batch.empty()) continue;
-    co_await publish_until_taken(ports_.queue, ports_.timer, kStatusQueue, Message{batch});
+    co_await publish_until_taken(kStatusQueue, Message{batch});
     for (const auto& it : batch)
       if (it.outcome) held_.forget(it.run, it.token);
     measure_rate();
     go_idle();
+  }
+}
+
+// Reports of work that was done are not given up, unless this worker was told to hurry: its silence says the rest.
+asio::awaitable<void> Life::publish_until_taken(QueueName to, Message message) {
+  for (Micros pause = kRetryPauseMin;; pause = std::min(pause * 2, kRetryPauseMax)) {
+    const auto sent = co_await ports_.queue.publish_message(to, message);
+    if (sent) co_return;
+    const bool last = give_up_at_ && ports_.clock.elapsed() >= *give_up_at_;
+    log::warning(last ? "queue does not take messages; stopping without" : "queue does not take messages; trying again",
+                 {{"queue", to.value}, {"why", sent.error().message}});
+    if (last) co_return;
+    co_await ports_.timer.sleep(pause);
   }
 }
 
@@ -365,7 +376,7 @@ asio::awaitable<void> Life::send_logs() {
       const auto end = chunks.begin() + static_cast<std::ptrdiff_t>(n);
       std::vector<LogChunk> part(std::make_move_iterator(chunks.begin()), std::make_move_iterator(end));
       chunks.erase(chunks.begin(), end);
-      co_await publish_until_taken(ports_.queue, ports_.timer, kLogQueue, Message{std::move(part)});
+      co_await publish_until_taken(kLogQueue, Message{std::move(part)});
     }
     if (!closing_) co_await ports_.timer.sleep(kLogPause);
   }

@@ -1,7 +1,7 @@
 // worker/life.hpp — one incarnation: takes work and control, executes, reports, heartbeats, until it is over.
 //
-// Always true: an attempt that began is reported until the queue has taken its report; a run stays in the inventory
-// until then.
+// Always true: an attempt that began is reported until the queue has taken its report, or the worker was told to hurry
+// and the queue is away; a run stays in the inventory until then.
 #pragma once
 
 #include "application/ports/message_queue.hpp"
@@ -58,7 +58,7 @@ class Life {
   asio::awaitable<End> run();
   // Hands back what has not begun, lets attempts end within drain_timeout, then stops them.
   void drain();
-  // While draining: attempts have no more time.
+  // While draining: attempts have no more time, and neither has a queue that takes no reports.
   void hurry();
   [[nodiscard]] IncarnationId id() const { return id_; }
 
@@ -82,6 +82,8 @@ class Life {
   void report_end(const HeldRun& run, domain::Outcome outcome, std::int64_t log_lines);
   void go_on();
   void go_idle();
+  void limit_last_words();
+  asio::awaitable<void> publish_until_taken(application::QueueName to, application::Message message);
   void measure_rate();
   [[nodiscard]] application::WorkerHeartbeat beat(bool leaving) const;
   [[nodiscard]] std::vector<application::StatusUpdate> take_reports();
@@ -105,6 +107,7 @@ class Life {
   std::map<std::pair<Micros, std::uint64_t>, std::weak_ptr<HeldRun>> deadlines_;  // the number makes keys unique
   std::uint64_t next_deadline_ = 0;
   std::optional<End> end_;
+  std::optional<Micros> give_up_at_;  // Clock::elapsed() after which nothing is published again that was refused
   bool draining_ = false;
   bool closing_ = false;  // loops end
   // Ended attempts since `window_began_`, for the prefetch. Time without work does not count: bursts that come again

@@ -77,7 +77,9 @@ bind_address = "[::1]:0"
 url = "sqlite:/srv/y.db"
 max_connections = 64
 [message_queue]
-type = "embedded"
+type = "redis_stream"
+url = "redis://:s%40cret@[::1]:7000/3"
+prefix = "night-shift"
 [dispatcher]
 enabled = false
 strategy = "random"
@@ -104,6 +106,9 @@ format = "json"
   EXPECT_EQ(loaded->api.bind_address, "[::1]:0");
   EXPECT_EQ(store_url(*loaded), "sqlite:/srv/y.db");
   EXPECT_EQ(loaded->database.max_connections, 64);
+  EXPECT_EQ(loaded->message_queue.type, "redis_stream");
+  EXPECT_EQ(loaded->message_queue.url, "redis://:s%40cret@[::1]:7000/3");
+  EXPECT_EQ(loaded->message_queue.prefix, "night-shift");
   EXPECT_FALSE(loaded->dispatcher.enabled);
   EXPECT_EQ(loaded->dispatcher.strategy, "random");
   EXPECT_EQ(loaded->dispatcher.worker_timeout_seconds, 100);
@@ -221,10 +226,19 @@ TEST(LoadConfig, EveryFault_NamesPlaceKeyAndRemedy) {
       {"no path", "[database]\nurl = \"sqlite:\"\n", "FILE:2: database.url: must be sqlite:PATH, for example"},
       {"slashes that would move the file", "[database]\nurl = \"sqlite://x.db\"\n",
        "FILE:2: database.url: must be sqlite:PATH, for example"},
-      {"other queue", "[message_queue]\ntype = \"rabbitmq\"\n",
-       "FILE:2: message_queue.type: this version carries messages inside one process only"},
+      {"RabbitMQ at the place of a Redis", "[message_queue]\ntype = \"rabbitmq\"\nurl = \"redis://:hunter2@x\"\n",
+       "FILE:3: message_queue.url: must begin with amqp://; write it like amqp://USER:PASSWORD@127.0.0.1:5672/"},
+      {"queue without a place", "[message_queue]\ntype = \"redis_stream\"\n",
+       "default: message_queue.url: is empty; this type of queue needs to know where its server is; write it like"},
+      {"queue at a wrong place", "[message_queue]\ntype = \"redis_stream\"\nurl = \"http://:hunter2@x\"\n",
+       "FILE:3: message_queue.url: must begin with redis://; write it like redis://:PASSWORD@127.0.0.1:6379/0"},
+      {"place without a queue", "[message_queue]\nurl = \"redis://:hunter2@x\"\n",
+       "FILE:2: message_queue.url: is of no use to the embedded queue; set message_queue.type to rabbitmq or redis"},
+      {"empty prefix", "[message_queue]\nprefix = \"\"\n", "FILE:2: message_queue.prefix: must be 1 to 64 letters"},
+      {"prefix with a colon", "[message_queue]\nprefix = \"a:b\"\n", "FILE:2: message_queue.prefix: must be 1 to 64"},
       {"unknown queue", "[message_queue]\ntype = \"embeded\"\n",
-       "FILE:2: message_queue.type: 'embeded' is not known; use embedded (did you mean 'embedded'?)"},
+       "FILE:2: message_queue.type: 'embeded' is not known; use embedded, rabbitmq or redis_stream (did you "
+       "mean 'embedded'?)"},
       {"open address", "[api]\nbind_address = \"0.0.0.0:9000\"\n",
        "FILE:2: api.bind_address: '0.0.0.0' can be reached from other machines; until accounts exist the API listens "
        "on "
@@ -338,7 +352,9 @@ TEST(ToToml, AnySettings_ReadBackTheSame) {
 TEST(ToToml, PasswordInUrl_IsHidden) {
   AppConfig config;
   config.database.url = "postgresql://me:secret@db:5432/x";
+  config.message_queue.url = "redis://:p@ss@host/1";  // an '@' that should have been written %40
   EXPECT_THAT(to_toml(config), HasSubstr("\"postgresql://me:***@db:5432/x\""));
+  EXPECT_THAT(to_toml(config), HasSubstr("\"redis://:***@host/1\""));
 }
 
 TEST(ParseBindAddress, EveryForm_IsReadOrRefused) {

@@ -403,6 +403,26 @@ TEST_F(WorkerRun, StopWhileTheQueueIsAway_LeavesOnceItIsBack) {
   EXPECT_TRUE(beats().back().leaving);
 }
 
+TEST_F(WorkerRun, StopIdleWhileTheQueueIsAway_DoesNotWaitToSayGoodbye) {
+  start();
+  faults.fail_while([](std::string_view call) { return call.starts_with("publish"); });
+  worker->stop();
+  timer.advance(11s);
+  EXPECT_EQ(ended, Worker::End::stopped) << "a stop hung for as long as the broker was away";
+}
+
+TEST_F(WorkerRun, StopNowWhileTheQueueIsAway_GivesReportsUp) {
+  start();
+  faults.fail_while([](std::string_view call) { return call.starts_with("publish"); });
+  send({work(1)});
+  worker->stop();
+  timer.advance(60s);
+  EXPECT_FALSE(ended);
+  worker->stop_now();
+  timer.advance(21s);
+  EXPECT_EQ(ended, Worker::End::stopped);
+}
+
 TEST_F(WorkerRun, StopNow_GivesAttemptsNoMoreTime) {
   executor.script_others({.takes = 3600s, .stop_takes = 1s});
   start();

@@ -38,6 +38,8 @@ using namespace std::chrono_literals;
 
 constexpr Millis kRequestGrace = 5s;
 constexpr Micros kLastReports = 5s;
+constexpr Micros kIdleStop = 100ms;  // a stop that takes longer had runs to wait for
+constexpr Micros kLastAnswers = 500ms;
 
 std::string host_name() {
   char name[256] = {};
@@ -209,6 +211,10 @@ void Application::on_signal() {
 
 asio::awaitable<void> Application::serve() {
   TaskGroup parts(io_, timer_);
+  if (dispatcher_ && settings_.message_queue.type == "embedded") {
+    const auto retired = co_await dispatcher_->retire_known_workers();
+    if (!retired) log::warning("workers of an earlier start are not retired yet", {{"why", retired.error().message}});
+  }
   if (dispatcher_) parts.spawn("dispatcher", dispatcher_->run(io_));
   if (worker_) parts.spawn("worker", run_worker());
   log::info("ready",
@@ -237,14 +243,17 @@ asio::awaitable<void> Application::run_worker() {
 // No new work, then no new requests, then the last reports into the store. Draining may take minutes in which people
 // want to see what is still running, and to cancel it.
 asio::awaitable<void> Application::leave(TaskGroup& parts) {
+  const auto began = clock_.elapsed();
   if (server_) server_->announce_stop();
   if (worker_) worker_->stop();
   while (worker_running_) co_await worker_gone_->wait(1h);
-  if (server_) co_await server_->stop(kRequestGrace);
-  if (dispatcher_) {
-    co_await wait_for_last_reports();
-    dispatcher_->stop();
+  if (dispatcher_) co_await wait_for_last_reports();
+  if (server_) {
+    // Who waited for one of the last runs learns how it ended, and may ask once more.
+    if (clock_.elapsed() - began > kIdleStop) co_await timer_.sleep(kLastAnswers);
+    co_await server_->stop(kRequestGrace);
   }
+  if (dispatcher_) dispatcher_->stop();
   co_await parts.join();
 }
 

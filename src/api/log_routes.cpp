@@ -41,10 +41,16 @@ std::int64_t last_line(const std::vector<LogChunk>& chunks, std::int64_t after_l
 enum class LogFormat { json, text };
 constexpr auto enum_names(LogFormat) { return std::to_array<std::string_view>({"json", "text"}); }
 
+// Lines of one JSON page: a page of text may hold a million empty lines, each of which takes eighty bytes of JSON.
+constexpr std::size_t kLinesMax = 5'000;
+
 std::string logs_json(RunId run, const LogPage& page, std::int64_t after_line) {
   JsonWriter json;
   json.begin_object().member("run_id", run).member("attempt", page.attempt).key("lines").begin_array();
-  for (const auto& line : lines_of(page.chunks, after_line))
+  auto lines = lines_of(page.chunks, after_line);
+  const bool cut = lines.size() > kLinesMax;
+  if (cut) lines.resize(kLinesMax);
+  for (const auto& line : lines)
     json.begin_object()
         .member("line", line.number)
         .member("stream", name_of(line.chunk->stream))
@@ -52,8 +58,8 @@ std::string logs_json(RunId run, const LogPage& page, std::int64_t after_line) {
         .member("text", line.text)
         .end_object();
   return json.end_array()
-      .member("next_after_line", last_line(page.chunks, after_line))
-      .member("complete", page.complete)
+      .member("next_after_line", cut ? lines.back().number : last_line(page.chunks, after_line))
+      .member("complete", page.complete && !cut)
       .end_object()
       .take();
 }

@@ -20,9 +20,13 @@ class TaskControlServiceImpl final : public TaskControlService {
     CO_ENSURE(check_key(request.idempotency_key));
     NewRun run{.task = id,
                .trigger = domain::Trigger::manual,
-               .parameters = std::move(request.parameters),
+               .parameters = request.parameters,
                .idempotency_key = std::move(request.idempotency_key)};
     CO_TRY(auto made, ports_.store.runs().insert(std::move(run)));
+    if (made.existed && made.runs.front().parameters != request.parameters)
+      co_return fail(ErrorKind::Conflict,
+                     fmt::format("the Idempotency-Key was used for run {} with other parameters; use another key",
+                                 made.runs.front().id.value));
     co_await nudge(ports_.queue);
     co_return made;
   }

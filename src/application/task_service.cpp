@@ -86,6 +86,7 @@ class TaskServiceImpl final : public TaskService {
     const auto rule = [](const domain::TaskSpec& it) { return std::tie(it.schedule, it.timezone, it.name, it.status); };
     const bool same_rule = rule(spec) == rule(task.spec);
     const auto unfired = same_rule ? std::nullopt : slots_of_old_rule(task, now);
+    if (spec.shard_count > 1) CO_CHECK(check_nothing_depends_on(id));
     task.spec = std::move(spec);
     if (!same_rule) CO_ENSURE(plan_first_fire(task, std::max(now, task.watermark.value_or(now))));
     CO_TRY(auto updated, ports_.store.tasks().update(std::move(task), unfired));
@@ -171,7 +172,7 @@ class TaskServiceImpl final : public TaskService {
     auto spec = std::move(draft.spec);
     CO_TRY(auto resolved, resolve(std::move(draft.dependencies)));
     spec.dependencies = std::move(resolved.ids);
-    faults.add(std::move(resolved.unknown));
+    faults.add(std::move(resolved.faults));
     faults.add(domain::validate(spec));
     if (!faults.judged("/task_type")) faults.add(ports_.parameters.check(spec.task_type, spec.parameters));
     faults.add(check_schedule(spec, created_at, fires_after));
@@ -179,25 +180,38 @@ class TaskServiceImpl final : public TaskService {
     co_return spec;
   }
 
+  // A round counts runs, and the runs of one fire of a sharded task are several.
+  Async<void> check_nothing_depends_on(TaskId id) {
+    CO_TRY(const auto dependants, ports_.store.tasks().dependants(id));
+    if (dependants.empty()) co_return SchedulerResult<void>{};
+    const auto what =
+        fmt::format("must be 1 while other tasks run after this one, such as task {}", dependants[0].value);
+    co_return fail(ErrorKind::Validation, "/shard_count: " + what, {{"/shard_count", what}});
+  }
+
   struct Resolved {
     std::vector<TaskId> ids;
-    std::vector<FieldError> unknown;
+    std::vector<FieldError> faults;
   };
   Async<Resolved> resolve(std::vector<TaskRef> refs) {
     Resolved all;
     for (std::size_t i = 0; i < refs.size() && i <= domain::kDependenciesMax; ++i) {
-      if (const auto* id = std::get_if<TaskId>(&refs[i])) {
-        all.ids.push_back(*id);
-        continue;
-      }
-      const auto name = std::get<std::string>(refs[i]);
-      auto task = co_await ports_.store.tasks().find(name);
+      const auto* id = std::get_if<TaskId>(&refs[i]);
+      auto task = id ? co_await ports_.store.tasks().get(*id)
+                     : co_await ports_.store.tasks().find(std::get<std::string>(refs[i]));
+      const auto pointer = fmt::format("/dependencies/{}", i);
+      if (!task && task.error().kind != ErrorKind::TaskNotFound) co_return std::unexpected(std::move(task).error());
+      if (task && task->spec.shard_count > 1)
+        all.faults.push_back(
+            {pointer, fmt::format("task '{}' runs in {} shards, and no task can run after a sharded one "
+                                  "yet: give it one shard, or trigger this task from its command",
+                                  task->spec.name, task->spec.shard_count)});
       if (task)
         all.ids.push_back(task->id);
-      else if (task.error().kind == ErrorKind::TaskNotFound)
-        all.unknown.push_back({fmt::format("/dependencies/{}", i), fmt::format("there is no task named '{}'", name)});
       else
-        co_return std::unexpected(std::move(task).error());
+        all.faults.push_back(
+            {pointer, id ? fmt::format("there is no task {}", id->value)
+                         : fmt::format("there is no task named '{}'", std::get<std::string>(refs[i]))});
     }
     co_return all;
   }

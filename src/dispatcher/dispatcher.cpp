@@ -23,6 +23,7 @@ constexpr Micros kErrorPauseMax = 5s;
 
 Dispatcher::Dispatcher(Ports ports, Settings settings)
     : ports_(ports),
+      worker_timeout_(settings.worker_timeout),
       fire_(ports.timer.wake_signal()),
       dispatch_(ports.timer.wake_signal()),
       rescue_(ports.timer.wake_signal()),
@@ -45,6 +46,18 @@ Dispatcher::Dispatcher(Ports ports, Settings settings)
 }
 
 Dispatcher::~Dispatcher() = default;
+
+Async<std::size_t> Dispatcher::retire_known_workers() {
+  auto& workers = ports_.store.workers();
+  CO_TRY(const auto known, workers.list());
+  std::size_t retired = 0;
+  for (const auto& it : known) {
+    if (it.state == domain::WorkerState::dead) continue;
+    CO_TRY(const auto reply, workers.heartbeat({.worker = it, .leaving = true}, worker_timeout_));
+    retired += 1 + reply.declared_dead.size();
+  }
+  co_return retired;
+}
 
 asio::awaitable<void> Dispatcher::run(asio::io_context& io) {
   TaskGroup group(io, ports_.timer);

@@ -38,6 +38,9 @@ class Dispatcher {
   Dispatcher(Ports ports, Settings settings);
   ~Dispatcher();
 
+  // Where the queue lives in this process nobody but this process can hear from it: every worker that the store knows
+  // lived in an earlier start. Before run(): else the first work after a crash is sent to the dead.
+  Async<std::size_t> retire_known_workers();
   // Runs every loop until stop(); returns when the last tick has ended.
   asio::awaitable<void> run(asio::io_context& io);
   void stop();
@@ -49,6 +52,7 @@ class Dispatcher {
   asio::awaitable<void> drive(std::size_t loop);
 
   Ports ports_;
+  Seconds worker_timeout_;
   std::unique_ptr<WakeSignal> fire_, dispatch_, rescue_, resting_;
   std::vector<std::unique_ptr<Loop>> loops_;
   std::vector<WakeSignal*> wake_of_;                 // loops_[i] rests on wake_of_[i] …

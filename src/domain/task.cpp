@@ -61,6 +61,8 @@ std::vector<FieldError> validate(const TaskSpec& spec) {
     errors.push_back({"/name", "must be 1 to 255 bytes long"});
   else if (spec.name.front() == ' ' || spec.name.back() == ' ')
     errors.push_back({"/name", "must not begin or end with a space"});
+  else if (spec.name.find_first_not_of("0123456789") == std::string::npos)
+    errors.push_back({"/name", "must hold more than digits: a number is taken for an id"});
   else
     check_text(spec.name, "/name", {}, errors);
   if (spec.description.size() > 4096)

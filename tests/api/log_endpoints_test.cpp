@@ -1,5 +1,6 @@
 #include "api/live_server.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 using namespace scheduler;
@@ -51,6 +52,19 @@ TEST(GetLogs, EmptyLines_AreKept) {
     world.runs.output[{1, 1}] = {chunk_of(1, 1, 1, 3, "\n\n"), chunk_of(1, 1, 4, 1, "x")};
   });
   EXPECT_EQ(server.get("/api/runs/1/logs?format=text").body, "\n\n\nx\n");
+}
+
+// A million empty lines once came as one reply of 79 MB, and everybody else waited for it.
+TEST(GetLogs, ManyShortLines_ComeAPageAtATime) {
+  const LiveServer server(
+      {}, [](FakeWorld& world) { world.runs.output[{1, 1}] = {chunk_of(1, 1, 1, 12'000, std::string(11'999, '\n'))}; });
+  std::int64_t after = 0;
+  for (const std::int64_t last : {5'000, 10'000, 12'000}) {
+    const auto page = server.get(fmt::format("/api/runs/1/logs?after_line={}", after)).data();
+    after = page.at("next_after_line").as_int64();
+    EXPECT_EQ(after, last);
+    EXPECT_EQ(page.at("complete"), last == 12'000);
+  }
 }
 
 TEST(GetLogs, WrongQuestions_AreRefused) {

@@ -49,6 +49,14 @@ TEST_F(Control, Trigger_BadInput_IsRefused) {
   EXPECT_THAT(store.run_rows, IsEmpty());
 }
 
+TEST_F(Control, Trigger_SameKeyWithOtherParameters_IsAConflict) {
+  const auto id = noop();
+  ASSERT_TRUE(run(control_service->trigger_task(id, {.idempotency_key = "k"})));
+  EXPECT_EQ(kind(run(control_service->trigger_task(id, {.parameters = "{}", .idempotency_key = "k"}))),
+            ErrorKind::Conflict);
+  EXPECT_THAT(store.run_rows, SizeIs(1));
+}
+
 TEST_F(Control, Trigger_SameKeyAgain_AnswersWithTheFirstRuns) {
   const auto id = noop({.shard_count = 2});
   const auto first = run(control_service->trigger_task(id, {.idempotency_key = std::string(255, 'k')}));

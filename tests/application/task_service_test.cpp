@@ -130,6 +130,28 @@ TEST_F(Tasks, Create_Dependencies_AreFoundByIdAndName) {
   EXPECT_FALSE(run(tasks->create(wanted)));
 }
 
+TEST_F(Tasks, Create_UpstreamsThatAreNotThere_AreAllNamedAtOnce) {
+  auto wanted = draft();
+  wanted.dependencies = {std::string("nobody"), TaskId{99999}};
+  EXPECT_THAT(pointers(run(tasks->create(wanted))), ElementsAre("/dependencies/0", "/dependencies/1"));
+}
+
+// A dependant once ran after each shard by itself.
+TEST_F(Tasks, ShardedUpstream_IsRefusedOnEitherSide) {
+  const auto sharded = store.add_task({.name = "sharded", .shard_count = 4});
+  auto wanted = draft();
+  wanted.dependencies = {sharded};
+  EXPECT_THAT(pointers(run(tasks->create(wanted))), ElementsAre("/dependencies/0"));
+
+  const auto upstream = store.add_task({.name = "upstream"});
+  wanted.dependencies = {upstream};
+  ASSERT_TRUE(run(tasks->create(wanted)));
+  auto change = draft();
+  change.spec.name = "upstream";
+  change.spec.shard_count = 2;
+  EXPECT_THAT(pointers(run(tasks->update(upstream, change, std::nullopt))), ElementsAre("/shard_count"));
+}
+
 TEST_F(Tasks, Create_StoreFails_IsNoFaultOfTheInput) {
   store.add_task({.name = "a"});
   auto wanted = draft();

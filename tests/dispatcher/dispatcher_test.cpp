@@ -39,6 +39,20 @@ TEST_F(RunningDispatcher, RunFromTriggerToEnd_TakesNoPolls) {
   EXPECT_EQ(run({1}).state, RunState::succeeded);
 }
 
+// After a crash the first work once went to the worker of the process that was killed.
+TEST_F(RunningDispatcher, WorkersOfAnEarlierStart_GetNoWork) {
+  worker("w1", 1);
+  worker("w2", 2);
+  ASSERT_EQ(run_on(io, dispatcher->retire_known_workers()), 2u);
+  store.add_run(task());
+  start();
+  timer.advance(10ms);
+  EXPECT_EQ(run({1}).state, RunState::pending);
+  beat("w1", 3);
+  timer.advance(10ms);
+  EXPECT_EQ(mail(3), "run 1/1");
+}
+
 TEST_F(RunningDispatcher, WithoutANudge_ThePollFindsTheRun) {
   beat("w1", 1);
   start();

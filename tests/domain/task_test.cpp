@@ -194,6 +194,14 @@ TEST(ValidateTask, HiddenCharacter_IsNamedWithItsPlace) {
   EXPECT_TRUE(faults[1].message.starts_with("'team\\u200b' = 'a' is not a label; ")) << faults[1].message;
 }
 
+TEST(ValidateTask, NameOfDigitsAlone_IsRefused) {
+  auto spec = good();
+  spec.name = "12";
+  EXPECT_EQ(validate(spec).at(0).pointer, "/name");
+  spec.name = "12a";
+  EXPECT_TRUE(validate(spec).empty());
+}
+
 TEST(ValidateTask, ForeignLetters_AreGood) {
   auto spec = good();
   for (const char* name : {"Überweisung", "每晚报告", "отчёт", "\U0001F680 launch", "'; DROP TABLE tasks; --"}) {

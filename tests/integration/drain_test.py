@@ -9,6 +9,7 @@ import signal
 import sys
 import tempfile
 import urllib.error
+from concurrent.futures import ThreadPoolExecutor
 
 from scheduler_process import Scheduler, wait_for
 
@@ -32,10 +33,16 @@ def main(program):
         run = scheduler.call("POST", f"/api/tasks/{task}/trigger", {})["runs"][0]["id"]
         wait_for("the start of the run", lambda: scheduler.call("GET", f"/api/runs/{run}")["state"] == "running")
 
+        ends = scheduler.call("POST", "/api/tasks", {"name": "ends", "task_type": "shell",
+                                                     "parameters": {"command": "sleep 1"}})["id"]
+        last = scheduler.call("POST", f"/api/tasks/{ends}/trigger", {})["runs"][0]["id"]
+        wait_for("the start of the other", lambda: scheduler.call("GET", f"/api/runs/{last}")["state"] == "running")
+        waiting = ThreadPoolExecutor().submit(scheduler.call, "GET", f"/api/runs/{last}?wait=8")
         scheduler.process.send_signal(signal.SIGTERM)
         wait_for("the news that it stops", lambda: is_stopping(scheduler))
         assert scheduler.call("GET", f"/api/runs/{run}")["state"] == "running"
         late = scheduler.call("POST", f"/api/tasks/{quick}/trigger", {})["runs"][0]["id"]
+        assert waiting.result(timeout=10)["state"] == "succeeded", "who waits for a run is told how it ended"
         assert scheduler.call("POST", f"/api/runs/{run}/cancel", {})["cancel_requested"]
         code = scheduler.process.wait(timeout=20)
         assert code == 0, f"exit code {code} after SIGTERM"

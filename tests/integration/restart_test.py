@@ -61,6 +61,8 @@ def main(program):
                      "parameters": {"command": "setsid sleep 1.5 & sleep 1; exit 0"}})
         once = make({"name": "once", "task_type": "shell", "delivery": "at_most_once",
                      "parameters": {"command": "sleep 1"}})
+        fresh = make({"name": "fresh", "task_type": "shell", "delivery": "at_most_once",
+                      "parameters": {"command": "true"}})
         acknowledged = []
         for life in range(1, KILLS + 1):
             for task in (long, once):
@@ -72,6 +74,10 @@ def main(program):
                 scheduler.call("GET", f"/api/tasks/{every_second}/runs")["items"]) >= 2 * life)
             scheduler.kill()
             scheduler.start()
+            # The first work after a crash is not sent to the worker that was killed.
+            run = scheduler.call("POST", f"/api/tasks/{fresh}/trigger", {})["runs"][0]["id"]
+            ended = scheduler.call("GET", f"/api/runs/{run}?wait=10")
+            assert ended["state"] == "succeeded", ended
 
         scheduler.call("POST", f"/api/tasks/{every_second}/pause", {})
         wait_for("the end of every run", lambda: not any(

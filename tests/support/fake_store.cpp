@@ -108,7 +108,14 @@ class FakeStore::Tasks final : public TaskRepository {
       return {};
     });
   }
-  Async<std::vector<TaskId>> dependants(TaskId) override { co_return std::vector<TaskId>{}; }
+  Async<std::vector<TaskId>> dependants(TaskId id) override {
+    FAKE_CALL("dependants", [&]() -> SchedulerResult<std::vector<TaskId>> {
+      std::vector<TaskId> all;
+      for (const auto& [other, task] : store_.task_rows)
+        if (std::ranges::count(task.spec.dependencies, id) > 0) all.push_back(other);
+      return all;
+    });
+  }
 
  private:
   FakeStore& store_;

@@ -237,5 +237,14 @@ TEST_F(PostgresSchemaTest, SchemaAdmin_RunStatusReset_LeaveAnEmptySchema) {
   EXPECT_FALSE(must(admin->status()).at(0).applied_at);
 }
 
+TEST_F(PostgresSchemaTest, SchemaAdmin_ResetOfASchemaInUse_IsRefused) {
+  const auto admin = must(infrastructure::open_postgres_schema(options.connection.url));
+  const auto store = must(infrastructure::PostgresStore::open(options));
+  must(run_async(store->check_writable()));  // it has a connection now
+  const auto refused = admin->reset();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::Conflict);
+}
+
 }  // namespace
 }  // namespace scheduler::contract

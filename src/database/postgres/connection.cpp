@@ -187,8 +187,8 @@ Async<void> Connection::begin_session() {
   // statements takes a hundred times as long as executing it.
   CO_CHECK(execute_script(
       fmt::format("SET statement_timeout = {}; SET idle_in_transaction_session_timeout = 60000; SET timezone = 'UTC';"
-                  " SET client_min_messages = warning; SET jit = off",
-                  options_.call_timeout.count()),
+                  " SET client_min_messages = warning; SET jit = off; {}",
+                  options_.call_timeout.count(), options_.session_script),
       options_.call_timeout));
   // A server that ends the session of an idle connection says so in a notice.
   PQsetNoticeReceiver(

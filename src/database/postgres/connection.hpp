@@ -34,6 +34,7 @@ namespace scheduler::database::postgres {
 struct ConnectionOptions {
   std::string url;                             // postgresql://user:password@host:port/database?…, as libpq takes it
   std::string application_name = "scheduler";  // for people who look at the server
+  std::string session_script;                  // the owner's SQL at the beginning of each session
   Millis connect_timeout{5'000};               // to open a connection
   Millis call_timeout{10'000};                 // for one statement
 };

@@ -3,6 +3,7 @@
 #include "database/postgres/migrations.hpp"
 #include "infrastructure/postgres/blocking.hpp"
 #include "infrastructure/postgres/rows.hpp"
+#include "infrastructure/postgres/schema_use.hpp"
 
 namespace scheduler::infrastructure {
 namespace {
@@ -27,10 +28,9 @@ Async<std::vector<MigrationStatus>> status_on(std::string url) {
 
 Async<void> reset_on(std::string url) {
   CO_TRY(const auto connection, Connection::open({.url = std::move(url)}));
-  CO_TRY(auto rows, connection->query("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-                                      " AND application_name LIKE 'scheduler %' AND pid <> pg_backend_pid()"));
-  CO_UNWRAP(const auto others, rows.value<int>());
-  if (*others > 0)
+  CO_TRY(auto rows, connection->query(postgres::kTryUseSchemaAlone));
+  CO_UNWRAP(const auto alone, rows.value<bool>());
+  if (!*alone)
     co_return fail(ErrorKind::Conflict, "a scheduler is connected to the database: stop it first, then reset");
   co_return co_await database::postgres::reset_schema(*connection);
 }

@@ -3,6 +3,7 @@
 #include "database/postgres/migrations.hpp"
 #include "infrastructure/postgres/blocking.hpp"
 #include "infrastructure/postgres/rows.hpp"
+#include "infrastructure/postgres/schema_use.hpp"
 
 #include <fmt/format.h>
 
@@ -70,6 +71,7 @@ Async<std::string> prepare(Options options) {
 
 SchedulerResult<std::unique_ptr<PostgresStore>> PostgresStore::open(Options options, const Clock* clock) {
   options.connection.application_name = application_name(options.connections_max);
+  options.connection.session_script = postgres::kUseSchema;
   TRY(auto engine, postgres::blocking(prepare(options)));
   return std::unique_ptr<PostgresStore>(new PostgresStore(std::move(options), std::move(engine), clock));
 }

@@ -54,7 +54,7 @@ worker::HostLoad host_load() {
 
 bool has(AppMode mode, AppMode part) { return mode == AppMode::all || mode == part; }
 
-// The parts that need each other's messages stay together: one process owns the one database file.
+// One queue in one process: the parts that need each other's messages cannot be apart.
 SchedulerResult<void> check_mode(const config::AppConfig& settings, AppMode mode) {
   const bool alone = mode == AppMode::dispatcher || mode == AppMode::worker;
   if (alone && settings.message_queue.type == "embedded")
@@ -63,11 +63,6 @@ SchedulerResult<void> check_mode(const config::AppConfig& settings, AppMode mode
         fmt::format("a {} of its own needs a message broker, and message_queue.type is \"embedded\", which lives "
                     "inside one process; run `scheduler`, which holds dispatcher, worker and API together",
                     name_of(mode)));
-  if (alone)
-    return fail(ErrorKind::Config,
-                fmt::format("this version does not run a {} of its own yet; run `scheduler`, which holds dispatcher, "
-                            "worker and API together, also with a broker",
-                            name_of(mode)));
   return {};
 }
 
@@ -135,7 +130,10 @@ SchedulerResult<void> Application::build() {
   if (with_dispatcher()) {
     TRY(claim_, infrastructure::StoreFactory::claim(settings_));
   }
-  TRY(store_, infrastructure::StoreFactory::create(settings_, clock_));
+  // A worker of its own never touches the store.
+  if (with_dispatcher() || with_api()) {
+    TRY(store_, infrastructure::StoreFactory::create(settings_, clock_));
+  }
   TRY(queue_,
       infrastructure::MessageQueueFactory::create(settings_.message_queue, {io_, clock_, timer_, random_, metrics_}));
   if (with_dispatcher()) build_dispatcher();
@@ -217,8 +215,11 @@ asio::awaitable<void> Application::serve() {
   }
   if (dispatcher_) parts.spawn("dispatcher", dispatcher_->run(io_));
   if (worker_) parts.spawn("worker", run_worker());
-  log::info("ready",
-            {{"program", name_}, {"version", kVersion}, {"mode", name_of(mode_)}, {"store", store_->describe()}});
+  log::info("ready", {{"program", name_},
+                      {"version", kVersion},
+                      {"mode", name_of(mode_)},
+                      {"queue", settings_.message_queue.type},
+                      {"store", store_ ? store_->describe() : "none"}});
   while (signals_seen_ == 0 && exit_code_ == 0) co_await stop_->wait(1h);
   co_await leave(parts);
   log::info("stopped");
@@ -247,7 +248,8 @@ asio::awaitable<void> Application::leave(TaskGroup& parts) {
   if (server_) server_->announce_stop();
   if (worker_) worker_->stop();
   while (worker_running_) co_await worker_gone_->wait(1h);
-  if (dispatcher_) co_await wait_for_last_reports();
+  // What is on a broker waits there for another dispatcher, or for the next start of this one.
+  if (dispatcher_ && settings_.message_queue.type == "embedded") co_await wait_for_last_reports();
   if (server_) {
     // Who waited for one of the last runs learns how it ended, and may ask once more.
     if (clock_.elapsed() - began > kIdleStop) co_await timer_.sleep(kLastAnswers);

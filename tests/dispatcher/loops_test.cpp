@@ -399,6 +399,23 @@ TEST_F(RescueTick, Start_EveryoneGetsOneMoreTimeout) {
   EXPECT_EQ(metrics.count(Counter::workers_dead), 1u);
 }
 
+// Half of three seconds was one second in whole seconds: every tick forgave, and nobody was ever declared dead.
+TEST_F(RescueTick, ShortWorkerTimeout_SilenceMeansDeadAllTheSame) {
+  settings.worker_timeout = 3s;
+  begin_dispatcher();
+  worker("w1", 1);
+  publish(worker_queue({1}), Message{Nudge{}});
+  for (Micros waited{0}; waited <= 4s;) {
+    const auto rested = tick("rescue");
+    ASSERT_TRUE(rested);
+    const auto late = rested->rest + 100ms;  // no machine is exact
+    clock.advance(late);
+    waited += late;
+  }
+  EXPECT_EQ(store.worker_rows.at({1}).info.state, domain::WorkerState::dead);
+  EXPECT_EQ(depth(worker_queue({1})), 0u) << "nobody reads its queue any more";
+}
+
 TEST_F(RescueTick, AfterAPauseOfThisProcess_NobodyIsDeclaredDead) {
   worker("w1", 1);
   (void)done("rescue");

@@ -55,22 +55,11 @@ Async<Tick> RescueLoop::tick() {
     log::warning("worker declared dead: its heartbeats stopped",
                  {{"worker", worker.id.value}, {"incarnation", worker.incarnation.value}});
   metrics_.add(Counter::workers_dead, dead.size());
-  co_await drop_queues_of(dead);
   CO_TRY(auto view, store_.dispatch().to_rescue(kRunsMax));
   const bool more = view.orphaned.size() + view.overdue.size() >= kRunsMax;
   CO_TRY(const auto rescued, take_back(std::move(view)));
   co_return Tick{.done = rescued + dead.size(),
                  .rest = more ? Micros{0} : std::min(kPoll, Micros{worker_timeout_} / 4)};
-}
-
-// What is in them is for an incarnation that never comes back; its runs are dispatched again.
-asio::awaitable<void> RescueLoop::drop_queues_of(const std::vector<domain::WorkerInfo>& dead) {
-  for (const auto& worker : dead) {
-    const auto dropped = co_await queue_.remove(worker_queue(worker.incarnation));
-    if (!dropped)
-      log::warning("the queue of a dead worker is not dropped",
-                   {{"incarnation", worker.incarnation.value}, {"why", dropped.error().message}});
-  }
 }
 
 // After a pause of this process, an outage of the store, or at the start nobody can know who was silent: everyone gets

@@ -23,7 +23,6 @@ class RescueLoop final : public Loop {
 
  private:
   Async<void> forgive_own_silence(Micros now);
-  asio::awaitable<void> drop_queues_of(const std::vector<domain::WorkerInfo>& dead);
   Async<std::size_t> take_back(application::RescueView view);
 
   application::Store& store_;

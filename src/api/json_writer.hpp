@@ -68,6 +68,7 @@ class JsonWriter {
     return key(name).value(of);
   }
 
+  [[nodiscard]] std::size_t size() const { return out_.size(); }
   [[nodiscard]] std::string take() { return std::move(out_); }
 
  private:

@@ -9,11 +9,24 @@
 
 namespace scheduler::api {
 
+// More would hold up everybody else while it is written.
+inline constexpr std::size_t kPageBytesMax = 8 << 20;
+
+// PayloadTooLarge: items with parameters of a megabyte each are asked for a few at a time.
 template <class T>
-[[nodiscard]] std::string page_json(const application::Page<T>& page, const QueryReader::PageRequest& asked,
-                                    void (*write_item)(JsonWriter&, const T&)) {
+[[nodiscard]] SchedulerResult<std::string> page_json(const application::Page<T>& page,
+                                                     const QueryReader::PageRequest& asked,
+                                                     void (*write_item)(JsonWriter&, const T&)) {
   JsonWriter json;
-  json.begin_object().key("items").array(page.items, write_item);
+  json.begin_object().key("items").begin_array();
+  for (const auto& item : page.items) {
+    write_item(json, item);
+    if (json.size() > kPageBytesMax && page.items.size() > 1)
+      return fail(ErrorKind::PayloadTooLarge,
+                  "the page would hold more than 8 MiB, because its items have large parameters; ask for fewer with "
+                  "page_size or limit");
+  }
+  json.end_array();
   if (asked.page)
     json.member("page", *asked.page).member("page_size", asked.paging.limit);
   else

@@ -17,7 +17,8 @@ Async<Reply> list_runs(const Context& context, const Request& request) {
   if (auto worker = query.text("worker")) filter.worker = WorkerId{*std::move(worker)};
   CO_ENSURE(query.finish());
   CO_TRY(const auto page, context.services.runs.list(std::move(filter), asked.paging));
-  co_return success(context, page_json(page, asked, write_run));
+  CO_UNWRAP(const auto text, page_json(page, asked, write_run));
+  co_return success(context, text);
 }
 
 Async<Reply> get_run(const Context& context, const Request& request) {

@@ -60,10 +60,12 @@ Async<Reply> list_tasks(const Context& context, const Request& request) {
   CO_ENSURE(query.finish());
   if (name) {
     CO_TRY(const auto found, list_by_name(context.services.tasks, *std::move(name), std::move(filter)));
-    co_return success(context, page_json(found, asked, write_task));
+    CO_UNWRAP(const auto text, page_json(found, asked, write_task));
+    co_return success(context, text);
   }
   CO_TRY(const auto page, context.services.tasks.list(std::move(filter), asked.paging));
-  co_return success(context, page_json(page, asked, write_task));
+  CO_UNWRAP(const auto text, page_json(page, asked, write_task));
+  co_return success(context, text);
 }
 
 Async<Reply> create_task(const Context& context, const Request& request) {
@@ -170,7 +172,8 @@ Async<Reply> list_runs_of_task(const Context& context, const Request& request) {
   CO_ENSURE(query.finish());
   CO_CHECK(context.services.tasks.check_history(id));  // an unknown task has no empty list
   CO_TRY(const auto page, context.services.runs.list(std::move(filter), asked.paging));
-  co_return success(context, page_json(page, asked, write_run));
+  CO_UNWRAP(const auto text, page_json(page, asked, write_run));
+  co_return success(context, text);
 }
 
 Async<Reply> get_task_stats(const Context& context, const Request& request) {

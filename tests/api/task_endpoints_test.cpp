@@ -172,6 +172,21 @@ TEST(PatchTask, EndlessChanges_GiveUp) {
   EXPECT_EQ(server.request("PATCH", "/api/tasks/1", R"({"priority":9})").status, 412);
 }
 
+// A page of sixty megabytes once held up everybody else for seconds.
+TEST(ListTasks, LargeParameters_AreAskedForAFewAtATime) {
+  const LiveServer server({}, [](FakeWorld& world) {
+    for (std::int64_t id = 1; id <= 12; ++id) {
+      world.tasks.rows[id] = world.tasks.rows[1];
+      world.tasks.rows[id].id = {id};
+      world.tasks.rows[id].spec.parameters = R"({"command":")" + std::string(1'000'000, 'x') + R"("})";
+    }
+  });
+  const auto refused = server.get("/api/tasks");
+  EXPECT_EQ(refused.status, 413);
+  EXPECT_NE(refused.body.find("page_size"), std::string::npos);
+  EXPECT_EQ(server.get("/api/tasks?page_size=5").data().at("items").as_array().size(), 5U);
+}
+
 TEST(DeleteTask, ExistingTask_IsGone) {
   const LiveServer server;
   const auto reply = server.request("DELETE", "/api/tasks/1");

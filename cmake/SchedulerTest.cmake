@@ -1,4 +1,5 @@
-# scheduler_test(name SOURCES a_test.cpp … DEPENDS domain … [LIBRARIES …]): one GoogleTest program, each case a ctest entry.
+# scheduler_test(name [OPTIMISED] SOURCES a_test.cpp … DEPENDS domain … [LIBRARIES …]): one GoogleTest program, each case a
+# ctest entry. OPTIMISED: it computes so much itself that it takes longer to run than to compile.
 find_package(GTest REQUIRED)
 include(GoogleTest)
 
@@ -19,7 +20,7 @@ function(scheduler_compile_as_test target)
 endfunction()
 
 function(scheduler_test name)
-  cmake_parse_arguments(T "" "TIMEOUT" "SOURCES;DEPENDS;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(T "OPTIMISED" "TIMEOUT" "SOURCES;DEPENDS;LIBRARIES" ${ARGN})
   if(NOT T_TIMEOUT)
     set(T_TIMEOUT 120)
   endif()
@@ -27,7 +28,11 @@ function(scheduler_test name)
   list(TRANSFORM T_DEPENDS PREPEND scheduler::)
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
   target_link_libraries(${name} PRIVATE ${T_DEPENDS} ${T_LIBRARIES} fmt::fmt GTest::gmock GTest::gtest GTest::gtest_main)
-  scheduler_compile_as_test(${name})
+  if(T_OPTIMISED)
+    scheduler_use_pch(${name})
+  else()
+    scheduler_compile_as_test(${name})
+  endif()
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT ${T_TIMEOUT})
 endfunction()

@@ -46,6 +46,8 @@ Exit exit_of(ErrorKind kind) {
 void print_failure(std::ostream& err, const Failure& failure) {
   const auto shown = [](std::string_view text) { return with_hidden_escaped(text, U"\n"); };
   err << "error: " << shown(failure.message) << '\n';
+  // A single fault is the message itself.
+  if (failure.fields.size() == 1 && failure.message.ends_with(failure.fields[0].message)) return;
   for (const auto& [pointer, message] : failure.fields)
     err << "  " << (pointer.empty() ? "(body)" : shown(pointer)) << ": " << shown(message) << '\n';
 }

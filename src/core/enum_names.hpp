@@ -11,8 +11,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 namespace scheduler {
+
+template <class E>
+concept NamedEnum = std::is_enum_v<E> && requires { enum_names(E{}); };
 
 template <class E>
 [[nodiscard]] constexpr std::string_view name_of(E value) {

@@ -180,20 +180,24 @@ std::optional<std::int64_t> read_whole(const json::value& from, std::int64_t min
   // Above 2^53 a double no longer holds every whole number, so what it says may not be what was meant.
   constexpr double kExactMax = 9007199254740992.0;
   std::optional<std::int64_t> number;
+  bool negative = false;
   if (const auto* whole = from.if_int64()) {
     number = *whole;
+    negative = *whole < 0;
   } else if (const auto* fraction = from.if_double()) {
     if (std::floor(*fraction) != *fraction) {
       faults.add(at, fmt::format("expected a whole number, got {}", *fraction));
       return std::nullopt;
     }
     if (std::abs(*fraction) <= kExactMax) number = static_cast<std::int64_t>(*fraction);
+    negative = *fraction < 0;
   } else if (!from.is_uint64()) {
     faults.add_wrong_type(at, "a whole number", from);
     return std::nullopt;
   }
   if (number && *number >= min && *number <= max) return number;
-  faults.add(at, fmt::format("must be between {} and {}", min, max));
+  // The range of the type is no business of people, and the field's own is checked by who knows it.
+  faults.add(at, !negative ? "the number is too large" : min == 0 ? "must not be negative" : "the number is too small");
   return std::nullopt;
 }
 

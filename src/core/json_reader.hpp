@@ -92,8 +92,6 @@ namespace json_reader {
 template <class T>
 concept Described = std::is_class_v<T> && boost::describe::has_describe_members<T>::value;
 template <class T>
-concept NamedEnum = std::is_enum_v<T> && requires(T e) { enum_names(e); };
-template <class T>
 concept HasRequiredFields = requires(const T* t) { required_fields(t); };
 template <class T>
 concept CustomRead = requires(const json::value& from, T& into, const JsonPlace& at, JsonFaults& faults) {

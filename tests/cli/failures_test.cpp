@@ -53,6 +53,16 @@ TEST(Failure, FieldErrors_AreListedOneALine) {
   EXPECT_EQ(ran.err, "error: the task has 2 faults\n  /name: must be 1 to 255 bytes long\n  (body): x\\u001b[31m\n");
 }
 
+TEST(Failure, OneFieldError_IsSaidOnce) {
+  FakeServer server;
+  server.on("POST /api/tasks",
+            {.status = 400,
+             .body = R"({"error":{"code":"VALIDATION_ERROR","message":"/priority: must be between 0 and 9","details":)"
+                     R"([{"pointer":"/priority","message":"must be between 0 and 9"}]}})"});
+  const auto ran = run_cli_on(server, {"task", "create", "x", "--command", "y"});
+  EXPECT_EQ(ran.err, "error: /priority: must be between 0 and 9\n");
+}
+
 TEST(Failure, RefusedKey_SaysHowToGiveOne) {
   FakeServer server;
   server.on("GET /api/tasks", {.status = 401, .body = R"({"error":{"message":"no key"}})"});

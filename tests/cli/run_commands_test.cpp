@@ -90,7 +90,7 @@ TEST(Run, HostileServer_PrintsNoHiddenCharacters) {
   server.on("GET /api/runs/12/attempts",
             {.status = 409,
              .body = fmt::format(
-                 R"({{"error":{{"code":"{0}","message":"{0}","details":[{{"pointer":"{0}","message":"{0}"}}]}}}})",
+                 R"({{"error":{{"code":"{0}","message":"{0}","details":[{{"pointer":"{0}","message":"x{0}"}}]}}}})",
                  hostile)});
   for (const std::string format : {"table", "json", "yaml"})
     for (const std::vector<std::string>& words : {std::vector<std::string>{"run", "list"},

@@ -11,13 +11,15 @@
 
 namespace scheduler::contract {
 
+inline const QueueName kQueue{"queue"};
+
 // `Queue` is made from Ports{io, clock, timer, random, metrics} and Settings. Several of them are like several
 // processes.
 template <class Queue>
 class BrokerUnderTest final : public QueueUnderTest {
  public:
-  explicit BrokerUnderTest(typename Queue::Settings settings, std::optional<std::size_t> depth_max = std::nullopt)
-      : depth_max_(depth_max), queue_({io_, clock_, timer_, random_, metrics_}, std::move(settings)) {}
+  explicit BrokerUnderTest(typename Queue::Settings settings)
+      : queue_({io_, clock_, timer_, random_, metrics_}, std::move(settings)) {}
 
   [[nodiscard]] MessageQueue& queue() override { return queue_; }
   [[nodiscard]] asio::io_context& io() override { return io_; }
@@ -28,7 +30,6 @@ class BrokerUnderTest final : public QueueUnderTest {
     else
       io_.run_for(time);
   }
-  [[nodiscard]] std::optional<std::size_t> depth_max() const override { return depth_max_; }
   [[nodiscard]] const testing_support::RecordingMetrics& metrics() const { return metrics_; }
 
   // Until it has ended, ten seconds at most.
@@ -51,7 +52,6 @@ class BrokerUnderTest final : public QueueUnderTest {
   infrastructure::SystemRandom random_;
   infrastructure::AsioTimer timer_{io_};
   testing_support::RecordingMetrics metrics_;
-  std::optional<std::size_t> depth_max_;
   Queue queue_;
 };
 

@@ -15,13 +15,12 @@ class Embedded final : public QueueUnderTest {
   [[nodiscard]] application::MessageQueue& queue() override { return queue_; }
   [[nodiscard]] asio::io_context& io() override { return io_; }
   void pass(Micros time) override { timer_.advance(time); }
-  [[nodiscard]] std::optional<std::size_t> depth_max() const override { return 3000; }
 
  private:
   asio::io_context io_{1};
   testing_support::FakeClock clock_;
   testing_support::FakeTimer timer_{io_, clock_};
-  infrastructure::EmbeddedMessageQueue queue_{timer_, 3000};
+  infrastructure::EmbeddedMessageQueue queue_{timer_, contract::kDepthMax};
 };
 
 std::unique_ptr<QueueUnderTest> make_embedded() { return std::make_unique<Embedded>(); }

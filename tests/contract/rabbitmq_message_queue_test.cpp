@@ -28,27 +28,13 @@ std::unique_ptr<QueueUnderTest> make_rabbitmq() {
   const auto url = service_url("RABBITMQ");
   if (!url) return nullptr;
   RabbitMqMessageQueue::Settings settings{.server = server_at(*url),
-                                          .names = {.prefix = "scheduler-contract", .depth_max = 3000}};
-  return std::make_unique<Broker>(std::move(settings), 3000);
+                                          .names = {.prefix = "scheduler-contract", .depth_max = kDepthMax}};
+  return std::make_unique<Broker>(std::move(settings));
 }
 
 INSTANTIATE_TEST_SUITE_P(RabbitMq, MessageQueueContract, ::testing::Values(&make_rabbitmq));
 
 // --- what only this adapter has ---
-
-Message control(std::int64_t id) {
-  TaskControl it;
-  it.run = RunId{id};
-  return {std::vector{it}};
-}
-
-std::vector<std::int64_t> ids_of(const std::vector<Delivery>& deliveries) {
-  std::vector<std::int64_t> ids;
-  for (const auto& it : deliveries) ids.push_back(std::get<std::vector<TaskControl>>(it.message->payload)[0].run.value);
-  return ids;
-}
-
-const QueueName kQueue{"queue"};
 
 // The broker of this checkout, behind a wire that can be cut, with names of this test alone.
 class RabbitFaults : public ::testing::Test {
@@ -82,7 +68,7 @@ class RabbitFaults : public ::testing::Test {
   static void publish_in_time(Broker& broker, std::int64_t id) {
     bool sent = false;
     for (int i = 0; i < 200 && !sent; ++i) {
-      sent = broker.run(broker.queue().publish_message(kQueue, control(id))).has_value();
+      sent = broker.run(broker.queue().publish_message(kQueue, message(id))).has_value();
       if (!sent) broker.pass(20ms);
     }
     EXPECT_TRUE(sent);
@@ -116,7 +102,7 @@ TEST_F(RabbitFaults, Publish_BrokerIsAway_IsUnavailableAndWorksAgainLater) {
   proxy_->away();
   it.pass(50ms);
   for (int i = 0; i < 3; ++i) {
-    const auto refused = it.run(it.queue().publish_message(kQueue, control(2)));
+    const auto refused = it.run(it.queue().publish_message(kQueue, message(2)));
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().kind, ErrorKind::Unavailable);
     EXPECT_THAT(refused.error().message, ::testing::StartsWith("RabbitMQ at 127.0.0.1:"));
@@ -168,7 +154,7 @@ TEST_F(RabbitFaults, Broker_SaysNothing_CallsEndByTheirDeadline) {
   Broker it(wired());
   publish_in_time(it, 1);
   proxy_->freeze();
-  const auto refused = it.run(it.queue().publish_message(kQueue, control(2)));
+  const auto refused = it.run(it.queue().publish_message(kQueue, message(2)));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::Unavailable);
   const auto unknown = it.run(it.queue().depth(kQueue));
@@ -182,7 +168,7 @@ TEST_F(RabbitFaults, Broker_RaisesItsAlarm_RefusesAtOnceUntilItIsOver) {
   publish_in_time(it, 1);
   proxy_->say(std::string("\1\0\0\0\0\0\x08\0\x0a\0\x3c\3low\xce", 16));
   it.pass(100ms);
-  const auto refused = it.run(it.queue().publish_message(kQueue, control(2)));
+  const auto refused = it.run(it.queue().publish_message(kQueue, message(2)));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::Unavailable);
   EXPECT_THAT(refused.error().message, ::testing::HasSubstr("short of memory or disk"));
@@ -190,7 +176,7 @@ TEST_F(RabbitFaults, Broker_RaisesItsAlarm_RefusesAtOnceUntilItIsOver) {
   EXPECT_THAT(receive_in_time(it, *consumer, 1), ElementsAre(1)) << "what is there still comes";
   proxy_->say(std::string("\1\0\0\0\0\0\4\0\x0a\0\x3d\xce", 12));
   it.pass(100ms);
-  EXPECT_TRUE(it.run(it.queue().publish_message(kQueue, control(3))));
+  EXPECT_TRUE(it.run(it.queue().publish_message(kQueue, message(3))));
   EXPECT_THAT(receive_in_time(it, *consumer, 1), ElementsAre(3));
 }
 
@@ -217,7 +203,7 @@ TEST_F(RabbitFaults, Queue_DeletedBySomebodyElse_IsMadeAgainWithTheNextMessage) 
   Broker one(direct()), other(direct());
   publish_in_time(one, 1);
   ASSERT_TRUE(other.run(other.queue().remove(kQueue)));
-  ASSERT_TRUE(one.run(one.queue().publish_message(kQueue, control(2))));
+  ASSERT_TRUE(one.run(one.queue().publish_message(kQueue, message(2))));
   const auto consumer = one.queue().consume(kQueue, 10);
   EXPECT_THAT(receive_in_time(one, *consumer, 1), ElementsAre(2));
   Running<std::vector<Delivery>> waiting(one.io(), consumer->receive(10, 10s));
@@ -251,7 +237,7 @@ TEST_F(RabbitFaults, Password_Wrong_IsSaidWithoutSayingIt) {
   auto wrong = direct();
   wrong.server.password = "hunter2";
   Broker it(wrong);
-  const auto refused = it.run(it.queue().publish_message(kQueue, control(1)));
+  const auto refused = it.run(it.queue().publish_message(kQueue, message(1)));
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().message, ::testing::HasSubstr("refuses us"));
   EXPECT_THAT(refused.error().message, ::testing::HasSubstr("message_queue.url"));

@@ -25,27 +25,13 @@ RedisConnection::Settings server_at(const std::string& url) {
 std::unique_ptr<QueueUnderTest> make_redis() {
   const auto url = service_url("REDIS");
   if (!url) return nullptr;
-  RedisMessageQueue::Settings settings{.server = server_at(*url), .depth_max = 3000};
-  return std::make_unique<Broker>(std::move(settings), 3000);
+  RedisMessageQueue::Settings settings{.server = server_at(*url), .depth_max = kDepthMax};
+  return std::make_unique<Broker>(std::move(settings));
 }
 
 INSTANTIATE_TEST_SUITE_P(RedisStreams, MessageQueueContract, ::testing::Values(&make_redis));
 
 // --- what only this adapter has ---
-
-Message control(std::int64_t id) {
-  TaskControl it;
-  it.run = RunId{id};
-  return {std::vector{it}};
-}
-
-std::vector<std::int64_t> ids_of(const std::vector<Delivery>& deliveries) {
-  std::vector<std::int64_t> ids;
-  for (const auto& it : deliveries) ids.push_back(std::get<std::vector<TaskControl>>(it.message->payload)[0].run.value);
-  return ids;
-}
-
-const QueueName kQueue{"queue"};
 
 // A Redis of the test's own, and queues in it.
 class RedisFaults : public ::testing::Test {
@@ -82,16 +68,16 @@ class RedisFaults : public ::testing::Test {
 
 TEST_F(RedisFaults, Publish_ServerIsAway_IsUnavailableAndWorksAgainLater) {
   const auto it = broker();
-  ASSERT_TRUE(it->run(it->queue().publish_message(kQueue, control(1))));
+  ASSERT_TRUE(it->run(it->queue().publish_message(kQueue, message(1))));
   server_.kill();
   for (int i = 0; i < 3; ++i) {
-    const auto refused = it->run(it->queue().publish_message(kQueue, control(2)));
+    const auto refused = it->run(it->queue().publish_message(kQueue, message(2)));
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().kind, ErrorKind::Unavailable);
     EXPECT_THAT(refused.error().message, ::testing::StartsWith("Redis at 127.0.0.1:"));
   }
   ASSERT_TRUE(server_.start());
-  for (int i = 0; i < 100 && !it->run(it->queue().publish_message(kQueue, control(3))); ++i) it->pass(50ms);
+  for (int i = 0; i < 100 && !it->run(it->queue().publish_message(kQueue, message(3))); ++i) it->pass(50ms);
   const auto consumer = it->queue().consume(kQueue, 10);
   EXPECT_THAT(receive_in_time(*it, *consumer, 2), UnorderedElementsAre(1, 3));
 }
@@ -99,7 +85,7 @@ TEST_F(RedisFaults, Publish_ServerIsAway_IsUnavailableAndWorksAgainLater) {
 TEST_F(RedisFaults, Receive_ServerDiesAndComesBack_NothingIsLost) {
   const auto it = broker(300ms);
   const auto consumer = it->queue().consume(kQueue, 10);
-  ASSERT_TRUE(it->run(it->queue().publish(kQueue, {control(1), control(2)})));
+  ASSERT_TRUE(it->run(it->queue().publish(kQueue, {message(1), message(2)})));
   const auto held = it->run(consumer->receive(1, 1s));
   ASSERT_TRUE(held && held->size() == 1);
   auto waiting = std::make_unique<Running<std::vector<Delivery>>>(it->io(), consumer->receive(1, 10s));
@@ -123,7 +109,7 @@ TEST_F(RedisFaults, Connections_Killed_AreMadeAgain) {
   RedisConnection admin(it->io(), settings().server);
   for (int round = 1; round <= 3; ++round) {
     ASSERT_TRUE(it->run(admin.call({"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"})));
-    for (int i = 0; i < 100 && !it->run(it->queue().publish_message(kQueue, control(round))); ++i) it->pass(20ms);
+    for (int i = 0; i < 100 && !it->run(it->queue().publish_message(kQueue, message(round))); ++i) it->pass(20ms);
     EXPECT_THAT(receive_in_time(*it, *consumer, 1), ElementsAre(round));
   }
 }
@@ -131,7 +117,7 @@ TEST_F(RedisFaults, Connections_Killed_AreMadeAgain) {
 TEST_F(RedisFaults, Consumer_Died_ItsMessagesGoToAnother) {
   const auto dead = broker(200ms), living = broker(200ms);
   const auto theirs = dead->queue().consume(kQueue, 10), ours = living->queue().consume(kQueue, 10);
-  ASSERT_TRUE(dead->run(dead->queue().publish(kQueue, {control(1), control(2), control(3)})));
+  ASSERT_TRUE(dead->run(dead->queue().publish(kQueue, {message(1), message(2), message(3)})));
   ASSERT_THAT(dead->run(theirs->receive(10, 1s)).value(), SizeIs(3));
   // From here on nobody runs the loop of the dead one.
   const auto got = living->run(ours->receive(10, 5s));
@@ -145,7 +131,7 @@ TEST_F(RedisFaults, Consumer_Died_ItsMessagesGoToAnother) {
 TEST_F(RedisFaults, Consumer_LivesAndWorksLong_KeepsItsMessages) {
   const auto busy = broker(300ms), idle = broker(300ms);
   const auto theirs = busy->queue().consume(kQueue, 10), ours = idle->queue().consume(kQueue, 10);
-  ASSERT_TRUE(busy->run(busy->queue().publish(kQueue, {control(1)})));
+  ASSERT_TRUE(busy->run(busy->queue().publish(kQueue, {message(1)})));
   const auto held = busy->run(theirs->receive(10, 1s));
   ASSERT_THAT(held.value(), SizeIs(1));
   for (int i = 0; i < 15; ++i) {
@@ -164,7 +150,7 @@ TEST_F(RedisFaults, Message_CannotBeRead_IsSetAsideOnceAndCounted) {
   add("m", R"({"version":99,"id":"x"})");
   add("m", "rubbish");
   add("other", "field");
-  ASSERT_TRUE(it->run(it->queue().publish_message(kQueue, control(7))));
+  ASSERT_TRUE(it->run(it->queue().publish_message(kQueue, message(7))));
   const auto consumer = it->queue().consume(kQueue, 10);
   EXPECT_THAT(receive_in_time(*it, *consumer, 1), ElementsAre(7));
   EXPECT_EQ(it->metrics().count(Counter::messages_dropped), 3u);
@@ -181,11 +167,11 @@ TEST_F(RedisFaults, Publish_MemoryIsFull_IsUnavailable) {
   const auto it = broker();
   RedisConnection admin(it->io(), settings().server);
   ASSERT_TRUE(it->run(admin.call({"CONFIG", "SET", "maxmemory", "1"})));
-  const auto refused = it->run(it->queue().publish_message(kQueue, control(1)));
+  const auto refused = it->run(it->queue().publish_message(kQueue, message(1)));
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, ErrorKind::Unavailable) << refused.error().message;
   ASSERT_TRUE(it->run(admin.call({"CONFIG", "SET", "maxmemory", "0"})));
-  EXPECT_TRUE(it->run(it->queue().publish_message(kQueue, control(1))));
+  EXPECT_TRUE(it->run(it->queue().publish_message(kQueue, message(1))));
 }
 
 TEST_F(RedisFaults, Queue_RemovedUnderItsConsumer_IsMadeAgain) {
@@ -194,7 +180,7 @@ TEST_F(RedisFaults, Queue_RemovedUnderItsConsumer_IsMadeAgain) {
   Running<std::vector<Delivery>> waiting(it->io(), consumer->receive(10, 10s));
   it->pass(50ms);
   ASSERT_TRUE(it->run(it->queue().remove(kQueue)));
-  ASSERT_TRUE(it->run(it->queue().publish_message(kQueue, control(1))));
+  ASSERT_TRUE(it->run(it->queue().publish_message(kQueue, message(1))));
   const auto got = it->finish(waiting);
   ASSERT_TRUE(got) << got.error().message;
   EXPECT_THAT(ids_of(*got), ElementsAre(1));
@@ -202,7 +188,7 @@ TEST_F(RedisFaults, Queue_RemovedUnderItsConsumer_IsMadeAgain) {
 
 TEST_F(RedisFaults, Queue_NobodyTouchesIt_Expires) {
   const auto it = broker();
-  ASSERT_TRUE(it->run(it->queue().publish_message(kQueue, control(1))));
+  ASSERT_TRUE(it->run(it->queue().publish_message(kQueue, message(1))));
   RedisConnection admin(it->io(), settings().server);
   const auto left = it->run(admin.call({"PTTL", "scheduler:queue:queue"}));
   ASSERT_TRUE(left);
@@ -214,7 +200,7 @@ TEST_F(RedisFaults, Password_Wrong_IsSaidWithoutSayingIt) {
   wrong.server.user = "nobody";
   wrong.server.password = "hunter2";
   Broker it(wrong);
-  const auto refused = it.run(it.queue().publish_message(kQueue, control(1)));
+  const auto refused = it.run(it.queue().publish_message(kQueue, message(1)));
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().message, ::testing::HasSubstr("refuses us"));
   EXPECT_THAT(refused.error().message, ::testing::HasSubstr("message_queue.url"));
@@ -227,7 +213,7 @@ TEST(RedisSilence, Server_SaysNothing_CallsEndByTheirDeadline) {
   Broker it({.server = {.port = acceptor.local_endpoint().port(), .deadline = 200ms}});
   const auto consumer = it.queue().consume(kQueue, 10);
   for (const auto& fault :
-       {it.run(it.queue().publish_message(kQueue, control(1))).error(), it.run(consumer->receive(1, 100ms)).error()}) {
+       {it.run(it.queue().publish_message(kQueue, message(1))).error(), it.run(consumer->receive(1, 100ms)).error()}) {
     EXPECT_EQ(fault.kind, ErrorKind::Unavailable);
     EXPECT_THAT(fault.message, ::testing::HasSubstr("did not answer in time"));
   }

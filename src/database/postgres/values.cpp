@@ -111,14 +111,14 @@ void Row::reject(std::string why) {
 
 bool Row::is_null(int column) const { return PQgetisnull(rows_.result_, number_, column) != 0; }
 
-std::string_view Row::bytes_at(int column) const {
+std::string_view Row::text_at(int column) const {
   return {PQgetvalue(rows_.result_, number_, column),
           static_cast<std::size_t>(PQgetlength(rows_.result_, number_, column))};
 }
 
 std::int64_t Row::int64_at(int column) {
   constexpr std::uint32_t kSmallint = 21, kInteger = 23;
-  const auto bytes = bytes_at(column);
+  const auto bytes = text_at(column);
   switch (PQftype(rows_.result_, column)) {
     case kBool.scalar:
       return bytes == std::string_view("\x01");
@@ -139,7 +139,7 @@ double Row::double_at(int column) {
     reject(fmt::format("column {} holds no double", column + 1));
     return 0;
   }
-  return std::bit_cast<double>(big_endian<std::uint64_t>(bytes_at(column)));
+  return std::bit_cast<double>(big_endian<std::uint64_t>(text_at(column)));
 }
 
 TimePoint Row::instant_at(int column) {
@@ -147,14 +147,14 @@ TimePoint Row::instant_at(int column) {
     reject(fmt::format("column {} holds no instant", column + 1));
     return {};
   }
-  return from_micros(big_endian<std::int64_t>(bytes_at(column)) + kEpoch2000);
+  return from_micros(big_endian<std::int64_t>(text_at(column)) + kEpoch2000);
 }
 
 // The head: dimensions, whether there are NULLs, the type of the elements, their number, the first index.
 std::vector<std::int64_t> Row::bigints_at(int column) {
   constexpr std::size_t kHead = 20, kElement = 12;  // each with its length
   std::vector<std::int64_t> values;
-  auto bytes = bytes_at(column);
+  auto bytes = text_at(column);
   if (PQftype(rows_.result_, column) != kBigint.array) reject(fmt::format("column {} holds no bigint[]", column + 1));
   if (PQftype(rows_.result_, column) != kBigint.array || bytes.size() < kHead) return values;
   for (bytes.remove_prefix(kHead); bytes.size() >= kElement; bytes.remove_prefix(kElement))

@@ -8,6 +8,7 @@
 #include "core/enum_names.hpp"
 #include "core/ids.hpp"
 #include "core/time.hpp"
+#include "database/columns.hpp"
 #include "errors/result.hpp"
 
 #include <concepts>
@@ -21,10 +22,6 @@
 struct pg_result;
 
 namespace scheduler::database::postgres {
-
-// An enum with a spelling (core/enum_names.hpp): text in the database.
-template <class E>
-concept Named = std::is_enum_v<E> && requires { enum_names(E{}); };
 
 // The server's number for a type. An array's belongs to its elements'.
 struct Type {
@@ -66,7 +63,7 @@ template <std::convertible_to<std::string_view> T>
 struct TypeOf<T> {
   static constexpr Type value = kText;
 };
-template <Named E>
+template <NamedEnum E>
 struct TypeOf<E> {
   static constexpr Type value = kText;
 };
@@ -135,7 +132,7 @@ class Parameters {
   bool put(Id<Tag> id) {
     return put(id.value);
   }
-  template <Named E>
+  template <NamedEnum E>
   bool put(E value) {
     return put(name_of(value));
   }
@@ -156,73 +153,29 @@ class Parameters {
 class Rows;
 
 // One row; valid as long as its Rows.
-class Row {
+class Row : public ReadsColumns {
  public:
-  // The columns from number `column` (0 is the first) on; returns the number of the next one.
-  template <class... Values>
-  int read_from(int column, Values&... into) {
-    (read_value(column++, into), ...);
-    return column;
-  }
-  template <class... Values>
-  int read(Values&... into) {
-    return read_from(0, into...);
-  }
-
   // Says that the row makes no sense; comes out of Rows::all() and first().
   void reject(std::string why);
 
  private:
+  friend class ReadsColumns;
   friend class Rows;
   Row(Rows& rows, int number) : rows_(rows), number_(number) {}
 
   [[nodiscard]] bool is_null(int column) const;
-  [[nodiscard]] std::string_view bytes_at(int column) const;
+  [[nodiscard]] std::string_view text_at(int column) const;  // its bytes, whatever the type
   [[nodiscard]] std::int64_t int64_at(int column);
   [[nodiscard]] double double_at(int column);
   [[nodiscard]] TimePoint instant_at(int column);
   [[nodiscard]] std::vector<std::int64_t> bigints_at(int column);
-
-  template <std::integral T>
-  void read_value(int column, T& into) {
-    into = static_cast<T>(int64_at(column));
-  }
-  void read_value(int column, bool& into) { into = int64_at(column) != 0; }
-  void read_value(int column, double& into) { into = double_at(column); }
-  void read_value(int column, std::string& into) { into = bytes_at(column); }
-  void read_value(int column, TimePoint& into) { into = instant_at(column); }
-  void read_value(int column, Seconds& into) { into = Seconds{int64_at(column)}; }
-  void read_value(int column, WorkerId& into) { into.value = bytes_at(column); }
-  template <class Tag>
-  void read_value(int column, Id<Tag>& into) {
-    into.value = int64_at(column);
-  }
-  template <Named E>
-  void read_value(int column, E& into) {
-    if (const auto parsed = parse_enum<E>(bytes_at(column)))
-      into = *parsed;
-    else
-      reject("a row holds the unknown word '" + std::string(bytes_at(column)) + "': expected " + known_names<E>());
-  }
-  template <class Tag>
-  void read_value(int column, std::vector<Id<Tag>>& into) {
-    into.clear();
-    for (const auto value : bigints_at(column)) into.push_back({value});
-  }
-  template <class T>
-  void read_value(int column, std::optional<T>& into) {
-    if (is_null(column))
-      into.reset();
-    else
-      read_value(column, into.emplace());
-  }
 
   Rows& rows_;
   int number_;
 };
 
 // What one statement gave back.
-class Rows {
+class Rows : public ReadsValues {
  public:
   explicit Rows(pg_result* result) : result_(result) {}
   Rows(Rows&& other) noexcept : result_(std::exchange(other.result_, nullptr)), fault_(std::move(other.fault_)) {}
@@ -260,26 +213,6 @@ class Rows {
     }
     if (fault_) return std::unexpected(*fault_);
     return mapped;
-  }
-
-  // The first column of the first row, or nothing.
-  template <class T>
-  [[nodiscard]] SchedulerResult<std::optional<T>> value() {
-    return first([](Row& row) {
-      T value{};
-      row.read(value);
-      return value;
-    });
-  }
-
-  // The first column of every row.
-  template <class T>
-  [[nodiscard]] SchedulerResult<std::vector<T>> values() {
-    return all([](Row& row) {
-      T value{};
-      row.read(value);
-      return value;
-    });
   }
 
  private:

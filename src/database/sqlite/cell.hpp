@@ -9,13 +9,8 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
-#include <type_traits>
 
 namespace scheduler::database::sqlite {
-
-// An enum with a spelling (core/enum_names.hpp): text in the database.
-template <class E>
-concept Named = std::is_enum_v<E> && requires { enum_names(E{}); };
 
 struct Cell {
   enum class Kind { null, integer, real, text, constant } kind = Kind::null;  // constant: a text that lives for ever
@@ -36,7 +31,7 @@ template <class Tag>
 [[nodiscard]] Cell cell_of(Id<Tag> id) {
   return cell_of(id.value);
 }
-template <Named E>
+template <NamedEnum E>
 [[nodiscard]] Cell cell_of(E value) {
   return {.kind = Cell::Kind::constant, .text = name_of(value)};
 }

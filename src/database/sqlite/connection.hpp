@@ -12,6 +12,7 @@
 //     a check at each column.
 #pragma once
 
+#include "database/columns.hpp"
 #include "database/sqlite/cell.hpp"
 #include "database/sqlite/row_set.hpp"
 #include "errors/result.hpp"
@@ -32,7 +33,7 @@ struct sqlite3_stmt;
 namespace scheduler::database::sqlite {
 
 // One use of a prepared statement; its destructor gives it back to the connection.
-class Statement {
+class Statement : public ReadsColumns, public ReadsValues {
  public:
   Statement(Statement&& other) noexcept;
   Statement& operator=(Statement&&) = delete;
@@ -51,17 +52,6 @@ class Statement {
   [[nodiscard]] SchedulerResult<bool> step();
   // Goes on to the end. How many rows this statement changed.
   SchedulerResult<std::int64_t> run();
-
-  // The columns of the row from number `column` (0 is the first) on; returns the number of the next one.
-  template <class... Values>
-  int read_from(int column, Values&... into) {
-    (read_value(column++, into), ...);
-    return column;
-  }
-  template <class... Values>
-  int read(Values&... into) {
-    return read_from(0, into...);
-  }
 
   // Says that the row makes no sense; comes out of the next step, of all() and of first().
   void reject(std::string why);
@@ -87,28 +77,9 @@ class Statement {
     return row;
   }
 
-  // The first column of the first row, or nothing.
-  template <class T>
-  [[nodiscard]] SchedulerResult<std::optional<T>> value() {
-    return first([](Statement& row) {
-      T value{};
-      row.read(value);
-      return value;
-    });
-  }
-
-  // The first column of every row.
-  template <class T>
-  [[nodiscard]] SchedulerResult<std::vector<T>> values() {
-    return all([](Statement& row) {
-      T value{};
-      row.read(value);
-      return value;
-    });
-  }
-
  private:
   friend class Connection;
+  friend class ReadsColumns;
   using Idle = std::vector<sqlite3_stmt*>;  // of one SQL text
   Statement(sqlite3* database, sqlite3_stmt* handle, Idle* home) : database_(database), handle_(handle), home_(home) {}
   explicit Statement(SchedulerError fault) : fault_(std::move(fault)) {}
@@ -124,36 +95,8 @@ class Statement {
   [[nodiscard]] bool is_null(int column) const;
   [[nodiscard]] std::int64_t int64_at(int column) const;
   [[nodiscard]] double double_at(int column) const;
+  [[nodiscard]] TimePoint instant_at(int column) const { return from_micros(int64_at(column)); }
   [[nodiscard]] std::string_view text_at(int column) const;  // valid until the next step
-
-  template <std::integral T>
-  void read_value(int column, T& into) {
-    into = static_cast<T>(int64_at(column));
-  }
-  void read_value(int column, bool& into) { into = int64_at(column) != 0; }
-  void read_value(int column, double& into) { into = double_at(column); }
-  void read_value(int column, std::string& into) { into = text_at(column); }
-  void read_value(int column, TimePoint& into) { into = from_micros(int64_at(column)); }
-  void read_value(int column, Seconds& into) { into = Seconds{int64_at(column)}; }
-  void read_value(int column, WorkerId& into) { into.value = text_at(column); }
-  template <class Tag>
-  void read_value(int column, Id<Tag>& into) {
-    into.value = int64_at(column);
-  }
-  template <Named E>
-  void read_value(int column, E& into) {
-    if (const auto parsed = parse_enum<E>(text_at(column)))
-      into = *parsed;
-    else
-      reject("a row holds the unknown word '" + std::string(text_at(column)) + "': expected " + known_names<E>());
-  }
-  template <class T>
-  void read_value(int column, std::optional<T>& into) {
-    if (is_null(column))
-      into.reset();
-    else
-      read_value(column, into.emplace());
-  }
 
   sqlite3* database_ = nullptr;
   sqlite3_stmt* handle_ = nullptr;

@@ -147,8 +147,7 @@ def main(programs, kind, env_file):
     with tempfile.TemporaryDirectory() as directory:
         store_wire, store = behind_proxy(database)
         queue_wire, queue = behind_proxy(broker)
-        cluster = Cluster(programs, directory, database, queue, kind)
-        cluster.store["DATABASE__URL"] = cluster.store["DATABASE__URL"].replace(database, store)
+        cluster = Cluster(programs, directory, database, queue, kind, database_for_programs=store)
         cluster.store_wire, cluster.queue_wire = store_wire, queue_wire
         try:
             api = cluster.start("api", "api")

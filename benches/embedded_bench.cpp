@@ -92,6 +92,7 @@ class EndCounter final : public Metrics {
     if (counter == Counter::runs_succeeded) ended += static_cast<std::int64_t>(n);
   }
   void observe(Histogram, Micros) override {}
+  void set(Gauge, std::int64_t) override {}
   void observe_tick(std::string_view, Micros) override {}
   void observe_request(std::string_view, std::string_view, int, Micros) override {}
   std::string exposition() override { return {}; }

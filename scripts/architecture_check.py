@@ -69,7 +69,7 @@ MAY_CATCH_FILES = {
 }
 
 # Inside core, what the domain may not see: it decides, others wait, log and draw.
-NOT_FOR_DOMAIN = {"async", "log", "clock", "timer", "random", "task_group", "stop", "json_reader", "circuit_breaker"}
+NOT_FOR_DOMAIN = {"async", "log", "clock", "timer", "random", "task_group", "stop", "json_reader", "circuit", "circuit_breaker"}
 
 SYSTEM_HEADERS = (  # of the standard library and of POSIX: the world itself
     r"thread|mutex|shared_mutex|condition_variable|future|semaphore|latch|barrier|stop_token|random|fstream|iostream|"

@@ -31,6 +31,12 @@ check_shell() {
   { echo dev; echo .ci/run; project_files '*.sh'; } | xargs shellcheck -x
 }
 
+check_containers() {
+  local code=0
+  "$root/scripts/check_containers.sh" || code=$?
+  ((code == 0 || code == 77))  # 77: it says why it was skipped
+}
+
 changed_sources() {
   local base
   base=$(git merge-base HEAD main 2>/dev/null || true)
@@ -67,6 +73,7 @@ step "architecture" "$root/scripts/architecture_check.sh"
 step "links in documents" "$root/scripts/check_doc_links.py"
 step "format" check_format
 step "shell scripts" check_shell
+step "containers" check_containers
 if [[ -z $quick ]]; then
   configure lint
   step "headers compile alone" "$root/scripts/check_headers.py" --build "$root/build/lint" --jobs "$(job_count)"

@@ -132,7 +132,7 @@ SchedulerResult<void> Application::build() {
   }
   // A worker of its own never touches the store.
   if (with_dispatcher() || with_api()) {
-    TRY(store_, infrastructure::StoreFactory::create(settings_, clock_));
+    TRY(store_, infrastructure::StoreFactory::create(settings_, {io_, clock_, timer_, metrics_}));
   }
   TRY(queue_,
       infrastructure::MessageQueueFactory::create(settings_.message_queue, {io_, clock_, timer_, random_, metrics_}));

@@ -12,6 +12,15 @@ namespace {
 
 using application::Health;
 
+void write_circuit(JsonWriter& json, const Circuit::Report& circuit) {
+  json.begin_object().member("state", name_of(circuit.state)).member("since", circuit.since).key("last_error");
+  if (circuit.last_error.empty())
+    json.null();
+  else
+    json.value(circuit.last_error);
+  json.end_object();
+}
+
 std::string health_json(const Health& health) {
   JsonWriter json;
   const bool all_ok = std::ranges::all_of(health.checks, &application::HealthCheck::ok);
@@ -22,13 +31,15 @@ std::string health_json(const Health& health) {
       .member("ready", health.ready)
       .key("checks")
       .begin_array();
-  for (const auto& check : health.checks)
+  for (const auto& check : health.checks) {
     json.begin_object()
         .member("name", check.name)
         .member("ok", check.ok)
         .member("message", check.message)
-        .member("took_ms", static_cast<double>(check.took.count()) / 1000.0)
-        .end_object();
+        .member("took_ms", static_cast<double>(check.took.count()) / 1000.0);
+    if (check.circuit) write_circuit(json.key("circuit_breaker"), *check.circuit);
+    json.end_object();
+  }
   return json.end_array().end_object().take();
 }
 

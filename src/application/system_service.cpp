@@ -15,12 +15,20 @@ class SystemServiceImpl final : public SystemService {
     Health health;
     const auto began = ports_.clock.elapsed();
     const auto written = co_await ports_.store.check_writable();
-    add(health, "store", written ? ports_.store.describe() + " takes writes" : written.error().message,
-        written.has_value(), ports_.clock.elapsed() - began);
+    health.checks.push_back({.name = "store",
+                             .ok = written.has_value(),
+                             .message = written ? ports_.store.describe() + " takes writes" : written.error().message,
+                             .took = ports_.clock.elapsed() - began,
+                             .circuit = ports_.store.circuit()});
+    health.ready = written.has_value();
     const auto asked = ports_.clock.elapsed();
     const auto depth = co_await ports_.queue.depth(kStatusQueue);
-    add(health, "queue", depth ? fmt::format("{} reports waiting", *depth) : depth.error().message, depth.has_value(),
-        ports_.clock.elapsed() - asked);
+    // Without it requests are taken as ever: their rows are written, and wait for it. So this one warns only.
+    health.checks.push_back({.name = "message_queue",
+                             .ok = depth.has_value(),
+                             .message = depth ? fmt::format("{} reports waiting", *depth) : depth.error().message,
+                             .took = ports_.clock.elapsed() - asked,
+                             .circuit = ports_.queue.circuit()});
     const auto listed = ports_.clock.elapsed();
     auto workers = check_workers(co_await ports_.store.workers().list());
     workers.took = ports_.clock.elapsed() - listed;
@@ -45,10 +53,6 @@ class SystemServiceImpl final : public SystemService {
   std::string store_description() const override { return ports_.store.describe(); }
 
  private:
-  static void add(Health& health, std::string name, std::string message, bool ok, Micros took) {
-    health.checks.push_back({std::move(name), ok, std::move(message), took});
-    health.ready = health.ready && ok;
-  }
   // Without a worker this process is as ready as ever: it takes requests, and runs wait. So this one warns only.
   static HealthCheck check_workers(const SchedulerResult<std::vector<domain::WorkerInfo>>& workers) {
     if (!workers) return {.name = "workers", .ok = false, .message = workers.error().message};

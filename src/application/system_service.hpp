@@ -4,16 +4,18 @@
 #include "application/ports/store.hpp"
 #include "core/async.hpp"
 
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace scheduler::application {
 
 struct HealthCheck {
-  std::string name;  // "store", "queue", "workers", …
+  std::string name;  // "store", "message_queue", "workers", …
   bool ok = true;
   std::string message;  // what was seen; when not ok, what to do about it
   Micros took{0};
+  std::optional<Circuit::Report> circuit = {};  // of what is a server of its own
 };
 struct Health {
   bool ready = true;  // every check that readiness needs is ok

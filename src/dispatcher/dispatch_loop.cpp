@@ -27,6 +27,9 @@ std::vector<Dispatching> to_rows(std::span<const domain::Assignment> plan,
 }  // namespace
 
 Async<Tick> DispatchLoop::tick() {
+  // Runs that are marked now would have to be missed by their workers before they are dispatched again.
+  if (const auto circuit = queue_.circuit(); circuit && circuit->state != Circuit::State::closed)
+    co_return Tick{.rest = kPoll};
   CO_TRY(auto view, runs_.view());
   const auto wanted = domain::demand(view.routes, view.workers, kBatchMax);
   if (wanted.runs_max == 0) co_return rest_until(view.next_due, view.now);

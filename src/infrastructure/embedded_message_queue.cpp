@@ -103,8 +103,9 @@ std::shared_ptr<EmbeddedMessageQueue::Queue> EmbeddedMessageQueue::named(const Q
 Async<void> EmbeddedMessageQueue::publish(QueueName to, std::vector<Message> batch) {
   const auto queue = named(to);
   if (queue->ready.size() + batch.size() > depth_max_)
-    co_return fail(ErrorKind::Unavailable, fmt::format("queue '{}' is full ({} messages); its consumer is slow or gone",
-                                                       to.value, queue->ready.size()));
+    co_return fail(
+        ErrorKind::MessageQueue,
+        fmt::format("queue '{}' is full ({} messages); its consumer is slow or gone", to.value, queue->ready.size()));
   for (auto& message : batch) queue->ready.push_back({std::make_shared<const Message>(std::move(message)), false});
   queue->wake_one();
   co_return SchedulerResult<void>{};

@@ -17,11 +17,13 @@ namespace scheduler::infrastructure {
 namespace {
 
 using application::Counter;
+using application::Gauge;
 using application::Histogram;
 using Buckets = prometheus::Histogram::BucketBoundaries;
 
-constexpr std::size_t kCounters = static_cast<std::size_t>(Counter::messages_dropped) + 1;
+constexpr std::size_t kCounters = static_cast<std::size_t>(Counter::message_queue_circuit_opened) + 1;
 constexpr std::size_t kHistograms = static_cast<std::size_t>(Histogram::attempt_duration) + 1;
+constexpr std::size_t kGauges = static_cast<std::size_t>(Gauge::message_queue_circuit) + 1;
 
 // Seconds. A tick or a request takes from a fraction of a millisecond; waits up to minutes; attempts up to a day.
 const Buckets kShort{0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10};
@@ -33,6 +35,7 @@ struct CounterRow {
   const char *name, *help;
   prometheus::Labels labels = {};
 };
+constexpr auto kOpensHelp = "How often a circuit breaker opened: its target did not answer again and again.";
 const CounterRow kCounterRows[] = {
     {Counter::slots_fired, "scheduler_slots_fired_total", "Fire times that made a run."},
     {Counter::slots_skipped, "scheduler_slots_skipped_total", "Fire times that made no run, for a recorded reason."},
@@ -47,6 +50,11 @@ const CounterRow kCounterRows[] = {
     {Counter::workers_dead, "scheduler_workers_dead_total", "Workers declared dead after silence."},
     {Counter::tick_errors, "scheduler_tick_errors_total", "Ticks of a dispatcher loop that ended with an error."},
     {Counter::messages_dropped, "scheduler_messages_dropped_total", "Messages that could not be read or kept."},
+    {Counter::store_circuit_opened, "scheduler_circuit_breaker_opens_total", kOpensHelp, {{"target", "store"}}},
+    {Counter::message_queue_circuit_opened,
+     "scheduler_circuit_breaker_opens_total",
+     kOpensHelp,
+     {{"target", "message_queue"}}},
 };
 static_assert(std::size(kCounterRows) == kCounters);
 
@@ -62,6 +70,18 @@ const HistogramRow kHistogramRows[] = {
     {Histogram::attempt_duration, "scheduler_attempt_duration_seconds", "From started to ended.", kAttempts},
 };
 static_assert(std::size(kHistogramRows) == kHistograms);
+
+struct GaugeRow {
+  Gauge gauge;
+  const char *name, *help;
+  prometheus::Labels labels = {};
+};
+constexpr auto kCircuitHelp = "0: closed, calls go through. 1: half-open, one probe asks. 2: open, calls fail at once.";
+const GaugeRow kGaugeRows[] = {
+    {Gauge::store_circuit, "scheduler_circuit_breaker_state", kCircuitHelp, {{"target", "store"}}},
+    {Gauge::message_queue_circuit, "scheduler_circuit_breaker_state", kCircuitHelp, {{"target", "message_queue"}}},
+};
+static_assert(std::size(kGaugeRows) == kGauges);
 
 double to_seconds(Micros value) { return std::chrono::duration<double>(value).count(); }
 
@@ -84,6 +104,9 @@ class PrometheusMetrics::Impl {
     for (const auto& row : kHistogramRows)
       histograms_[static_cast<std::size_t>(row.histogram)] =
           &prometheus::BuildHistogram().Name(row.name).Help(row.help).Register(registry_).Add(row.labels, row.buckets);
+    for (const auto& row : kGaugeRows)
+      gauges_[static_cast<std::size_t>(row.gauge)] =
+          &prometheus::BuildGauge().Name(row.name).Help(row.help).Register(registry_).Add(row.labels);
     prometheus::BuildGauge()
         .Name("scheduler_build_info")
         .Help("1; the label tells what is running.")
@@ -99,6 +122,10 @@ class PrometheusMetrics::Impl {
 
   void observe(Histogram histogram, Micros value) {
     histograms_[static_cast<std::size_t>(histogram)]->Observe(to_seconds(value));
+  }
+
+  void set(Gauge gauge, std::int64_t value) {
+    gauges_[static_cast<std::size_t>(gauge)]->Set(static_cast<double>(value));
   }
 
   void observe_request(std::string_view method, std::string_view route, int status, Micros value) {
@@ -136,13 +163,14 @@ class PrometheusMetrics::Impl {
     return series;
   }
 
-  prometheus::Gauge& gauge(const char* name, const char* help) {
+  prometheus::Gauge& process_gauge(const char* name, const char* help) {
     return prometheus::BuildGauge().Name(name).Help(help).Register(registry_).Add({});
   }
 
   prometheus::Registry registry_;
   std::array<prometheus::Counter*, kCounters> counters_{};
   std::array<prometheus::Histogram*, kHistograms> histograms_{};
+  std::array<prometheus::Gauge*, kGauges> gauges_{};
 
   std::shared_mutex requests_mutex_;
   std::map<RequestKey, prometheus::Histogram*, ByRequest> requests_;
@@ -160,9 +188,10 @@ class PrometheusMetrics::Impl {
                                                                 .Register(registry_);
 
   std::mutex process_mutex_;
-  prometheus::Gauge& resident_ = gauge("process_resident_memory_bytes", "Resident memory.");
-  prometheus::Gauge& fds_ = gauge("process_open_fds", "Open file descriptors.");
-  prometheus::Gauge& start_time_ = gauge("process_start_time_seconds", "Start of the process, since the Unix epoch.");
+  prometheus::Gauge& resident_ = process_gauge("process_resident_memory_bytes", "Resident memory.");
+  prometheus::Gauge& fds_ = process_gauge("process_open_fds", "Open file descriptors.");
+  prometheus::Gauge& start_time_ =
+      process_gauge("process_start_time_seconds", "Start of the process, since the Unix epoch.");
   prometheus::Counter& cpu_ = prometheus::BuildCounter()
                                   .Name("process_cpu_seconds_total")
                                   .Help("User and system CPU time.")
@@ -174,6 +203,7 @@ PrometheusMetrics::PrometheusMetrics(std::string version) : impl_(std::make_uniq
 PrometheusMetrics::~PrometheusMetrics() = default;
 void PrometheusMetrics::add(Counter counter, std::size_t n) { impl_->add(counter, n); }
 void PrometheusMetrics::observe(Histogram histogram, Micros value) { impl_->observe(histogram, value); }
+void PrometheusMetrics::set(Gauge gauge, std::int64_t value) { impl_->set(gauge, value); }
 void PrometheusMetrics::observe_tick(std::string_view loop, Micros value) { impl_->observe_tick(loop, value); }
 void PrometheusMetrics::observe_request(std::string_view method, std::string_view route, int status, Micros value) {
   impl_->observe_request(method, route, status, value);

@@ -54,11 +54,12 @@ std::string directory_of(const std::string& path) {
 }
 
 SchedulerResult<std::unique_ptr<application::Store>> StoreFactory::create(const config::AppConfig& settings,
-                                                                          const Clock& clock) {
+                                                                          CircuitPorts ports) {
   const auto url = config::store_url(settings);
-  if (!config::is_postgres(url)) return open_sqlite(settings, clock);
-  return PostgresStore::open(
-      {.connection = {.url = url}, .connections_max = connections(settings.database, kPostgresConnections)});
+  if (!config::is_postgres(url)) return open_sqlite(settings, ports.clock);
+  return PostgresStore::open({.connection = {.url = url},
+                              .connections_max = connections(settings.database, kPostgresConnections),
+                              .circuit = make_store_circuit(ports)});
 }
 
 // By the file and not by data_dir: two dispatchers over one file would take each other's work away.

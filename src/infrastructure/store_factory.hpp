@@ -4,7 +4,7 @@
 #include "application/ports/schema_admin.hpp"
 #include "application/ports/store.hpp"
 #include "config/app_config.hpp"
-#include "core/clock.hpp"
+#include "infrastructure/circuits.hpp"
 
 #include <memory>
 #include <string>
@@ -25,10 +25,10 @@ class StoreClaim {
 
 class StoreFactory {
  public:
-  // Opens the database and brings its schema up to date. SQLite tells the time of `clock`, which outlives the store;
-  // PostgreSQL its server's. Config, Unavailable or Database.
+  // Opens the database and brings its schema up to date. SQLite tells the time of ports.clock; PostgreSQL its server's,
+  // and comes behind a circuit breaker. Config, Unavailable or Database.
   [[nodiscard]] static SchedulerResult<std::unique_ptr<application::Store>> create(const config::AppConfig& settings,
-                                                                                   const Clock& clock);
+                                                                                   CircuitPorts ports);
 
   // Before a dispatcher starts: where only one process may dispatch from the store, this is the one. So it is with a
   // SQLite file, and with the embedded queue, which no other process hears. Unavailable, and a sentence that says who

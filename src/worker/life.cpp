@@ -20,8 +20,8 @@ constexpr Micros kLogPause = 50ms;       // chunks of this long travel together
 constexpr Micros kPartialLineMax = 500ms;
 constexpr std::size_t kLogBytesMax = 1 << 20;  // per message
 constexpr Micros kRetryPauseMin = 100ms;
-constexpr Micros kRetryPauseMax = 5s;
-constexpr Micros kLastWords = 5s;  // what nobody needs to hear is not said for longer
+constexpr Micros kRetryPauseMax = 1s;  // behind a circuit breaker asking costs nothing, and the return shows soon
+constexpr Micros kLastWords = 5s;      // what nobody needs to hear is not said for longer
 
 domain::Outcome cancelled(domain::Reason why, const domain::Outcome& seen) {
   return {.state = domain::AttemptState::cancelled,
@@ -339,12 +339,16 @@ asio::awaitable<void> Life::send_reports() {
 
 // Reports of work that was done are not given up, unless this worker was told to hurry: its silence says the rest.
 asio::awaitable<void> Life::publish_until_taken(QueueName to, Message message) {
+  bool said = false;
   for (Micros pause = kRetryPauseMin;; pause = std::min(pause * 2, kRetryPauseMax)) {
     const auto sent = co_await ports_.queue.publish_message(to, message);
+    if (sent && said) log::info("queue takes messages again", {{"queue", to.value}});
     if (sent) co_return;
     const bool last = give_up_at_ && ports_.clock.elapsed() >= *give_up_at_;
-    log::warning(last ? "queue does not take messages; stopping without" : "queue does not take messages; trying again",
-                 {{"queue", to.value}, {"why", sent.error().message}});
+    if (last || !std::exchange(said, true))
+      log::warning(
+          last ? "queue does not take messages; stopping without" : "queue does not take messages; trying again",
+          {{"queue", to.value}, {"why", sent.error().message}});
     if (last) co_return;
     co_await ports_.timer.sleep(pause);
   }

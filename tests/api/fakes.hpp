@@ -105,6 +105,7 @@ class FakeMetrics final : public application::Metrics {
  public:
   void add(application::Counter, std::size_t) override {}
   void observe(application::Histogram, Micros) override {}
+  void set(application::Gauge, std::int64_t) override {}
   void observe_tick(std::string_view, Micros) override {}
   void observe_request(std::string_view method, std::string_view route, int status, Micros value) override;
   // One line for each request: "GET /api/tasks/{id} 200".

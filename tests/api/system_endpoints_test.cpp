@@ -13,7 +13,7 @@ namespace {
 void break_store(FakeWorld& world) {
   world.system.seen = {.ready = false,
                        .checks = {{.name = "store", .ok = false, .message = "disk full: free some space"},
-                                  {.name = "queue", .ok = true, .message = "fine"}}};
+                                  {.name = "message_queue", .ok = true, .message = "fine"}}};
 }
 
 }  // namespace
@@ -39,6 +39,29 @@ TEST(Health, BrokenStore_IsNotReadyButAlive) {
   EXPECT_EQ(server.get("/health/live").status, 200);
   EXPECT_EQ(server.get("/api/system/health").status, 200);
   EXPECT_EQ(server.get("/api/system/health").data().at("status"), "unavailable");
+}
+
+TEST(Health, CircuitOfAServer_IsToldWithItsCheck) {
+  const LiveServer server({}, [](FakeWorld& world) {
+    world.system.seen = {
+        .ready = false,
+        .checks = {
+            {.name = "store",
+             .ok = false,
+             .message = "the store is away",
+             .circuit = Circuit::Report{Circuit::State::open, kNow, "nobody listens"}},
+            {.name = "message_queue", .message = "fine", .circuit = Circuit::Report{Circuit::State::closed, kNow, ""}},
+            {.name = "workers", .message = "fine"}}};
+  });
+  const auto checks = server.get("/api/system/health").data().at("checks").as_array();
+  EXPECT_EQ(boost::json::serialize(checks.at(0).at("circuit_breaker")),
+            R"({"state":"open","since":"2026-03-29T00:00:00Z","last_error":"nobody listens"})");
+  EXPECT_EQ(boost::json::serialize(checks.at(1).at("circuit_breaker")),
+            R"({"state":"closed","since":"2026-03-29T00:00:00Z","last_error":null})");
+  EXPECT_FALSE(checks.at(2).as_object().contains("circuit_breaker"));
+  const auto ready = server.get("/health/ready");
+  EXPECT_EQ(ready.status, 503);
+  EXPECT_EQ(ready.headers.at("retry-after"), "1");
 }
 
 TEST(Health, CheckThatReadinessDoesNotNeed_IsDegraded) {

@@ -180,7 +180,7 @@ TEST_F(Workers, Drain_AndBack_ChangesTheState) {
 
 class System : public ServicesWorld {
  protected:
-  // "store ok, queue ok, workers not ok"
+  // "store ok, message_queue ok, workers not ok"
   std::pair<bool, std::string> health() {
     const auto health = run_on(io, system->health());
     std::string text;
@@ -192,13 +192,28 @@ class System : public ServicesWorld {
 
 TEST_F(System, Health_EachPart_CountsAsItShould) {
   using ::testing::Pair;
-  EXPECT_THAT(health(), Pair(true, "store ok, queue ok, workers not ok")) << "without workers runs wait";
+  EXPECT_THAT(health(), Pair(true, "store ok, message_queue ok, workers not ok")) << "without workers runs wait";
   store.add_worker({.id = {"w1"}, .incarnation = {1}});
-  EXPECT_THAT(health(), Pair(true, "store ok, queue ok, workers ok"));
+  EXPECT_THAT(health(), Pair(true, "store ok, message_queue ok, workers ok"));
   store.worker_rows.at({1}).info.state = domain::WorkerState::dead;
-  EXPECT_THAT(health(), Pair(true, "store ok, queue ok, workers not ok"));
+  EXPECT_THAT(health(), Pair(true, "store ok, message_queue ok, workers not ok"));
   faults.fail_while([](std::string_view call) { return call == "check_writable"; });
-  EXPECT_THAT(health(), Pair(false, "store not ok, queue ok, workers not ok"));
+  EXPECT_THAT(health(), Pair(false, "store not ok, message_queue ok, workers not ok"));
+}
+
+// An API whose broker was away was taken out of service, though it could have gone on writing rows.
+TEST_F(System, Health_BrokerAway_WarnsAndTellsOfTheCircuit) {
+  faults.fail_while([](std::string_view call) { return call.starts_with("depth") || call.starts_with("publish"); });
+  for (int i = 0; i < 3; ++i)
+    EXPECT_THAT(health(), ::testing::Pair(true, ::testing::HasSubstr("message_queue not ok")));
+  const auto seen = run_on(io, system->health());
+  EXPECT_FALSE(seen.checks.at(0).circuit) << "this store is part of the process";
+  const auto& queue_check = seen.checks.at(1);
+  ASSERT_TRUE(queue_check.circuit);
+  EXPECT_EQ(queue_check.circuit->state, Circuit::State::open);
+  EXPECT_EQ(queue_check.circuit->since, clock.now());
+  EXPECT_EQ(queue_check.circuit->last_error, FaultInjector::error("depth status").error().message);
+  EXPECT_THAT(queue_check.message, ::testing::HasSubstr("away since 2026-01-01T00:00:00Z"));
 }
 
 TEST_F(System, Health_WorkersThatTakeNothing_AreAWarningWithAReason) {

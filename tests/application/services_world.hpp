@@ -3,6 +3,7 @@
 
 #include "application/service_factory.hpp"
 #include "infrastructure/embedded_message_queue.hpp"
+#include "infrastructure/guarded_message_queue.hpp"
 #include "support/fake_store.hpp"
 #include "support/fake_timer.hpp"
 #include "support/fake_zones.hpp"
@@ -79,7 +80,9 @@ class ServicesWorld : public ::testing::Test {
   FaultInjector faults;
   FakeStore store{clock, faults};
   infrastructure::EmbeddedMessageQueue embedded{timer};
-  FaultyMessageQueue queue{embedded, faults};
+  // Behind a circuit breaker, as over a broker: whatever is promised of failed calls holds of refused ones.
+  infrastructure::GuardedMessageQueue queue{std::make_unique<FaultyMessageQueue>(embedded, faults),
+                                            Circuit::make({io, clock, timer}, "message queue")};
   FakeZones zones;
   FakeParameters parameters;
   ServiceFactory factory{{store, queue, zones, parameters, clock, timer}};

@@ -29,6 +29,19 @@ TEST_F(Control, Trigger_Task_MakesARunAndNudges) {
   EXPECT_EQ(nudges(), 1u);
 }
 
+TEST_F(Control, BrokerAway_RowsAreWrittenAllTheSame) {
+  const auto id = noop();
+  faults.fail_while([](std::string_view call) { return call.starts_with("publish"); });
+  for (int i = 0; i < 10; ++i) EXPECT_THAT(run(control_service->trigger_task(id, {}))->runs, SizeIs(1));
+  EXPECT_EQ(queue.circuit()->state, Circuit::State::open);
+  EXPECT_THAT(store.run_rows, SizeIs(10));
+  const auto held = store.add_held_run(id, {"w1"}, {1}, RunState::running);
+  EXPECT_EQ(run(control_service->cancel_run(held))->cancel_reason, Reason::cancelled_by_user) << "the mark is a row";
+  faults.heal();
+  timer.advance(1s);
+  EXPECT_EQ(nudges(), 1u) << "the probe is a nudge";
+}
+
 TEST_F(Control, Trigger_ShardsOrPaused_AreNoHindrance) {
   EXPECT_THAT(run(control_service->trigger_task(noop({.shard_count = 3}), {}))->runs, SizeIs(3));
   EXPECT_THAT(run(control_service->trigger_task(noop({.status = TaskStatus::paused}), {}))->runs, SizeIs(1));

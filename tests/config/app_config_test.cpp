@@ -331,7 +331,26 @@ TEST(ShippedFiles, EachOne_Loads) {
   const auto production = load_config(source_file("config/production.toml"), {}, {});
   ASSERT_TRUE(production) << production.error().message;
   EXPECT_EQ(production->log.format, "json");
-  EXPECT_EQ(store_url(*production), "sqlite:/var/lib/scheduler/scheduler.db");
+}
+
+// Where the servers are comes from files; what the shipped file says itself holds no password.
+TEST(ShippedFiles, Production_IsAClusterThatOnlyLacksItsUrls) {
+  const auto path = source_file("config/production.toml");
+  const auto as_it_is = load_config(path, {}, {});
+  ASSERT_TRUE(as_it_is) << as_it_is.error().message;
+  for (const auto& url : {as_it_is->database.url, as_it_is->message_queue.url}) {
+    const auto login = url.substr(url.find("://") + 3, url.find('@') - url.find("://") - 3);
+    EXPECT_THAT(login, testing::Not(HasSubstr(":"))) << "a default password";
+  }
+  EXPECT_TRUE(is_postgres(store_url(*as_it_is)));
+
+  const TempFile store("postgresql://u:secret@db/s\n"), queue("amqp://u:secret@mq/\n");
+  const auto told = load_config(
+      path, {{"SCHEDULER_DATABASE__URL_FILE", store.path()}, {"SCHEDULER_MESSAGE_QUEUE__URL_FILE", queue.path()}}, {});
+  ASSERT_TRUE(told) << told.error().message;
+  EXPECT_EQ(told->database.url, "postgresql://u:secret@db/s");
+  EXPECT_EQ(told->message_queue.url, "amqp://u:secret@mq/");
+  EXPECT_EQ(told->message_queue.type, "rabbitmq");
 }
 
 TEST(ToToml, AnySettings_ReadBackTheSame) {

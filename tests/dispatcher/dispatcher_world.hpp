@@ -3,6 +3,7 @@
 
 #include "dispatcher/dispatcher.hpp"
 #include "infrastructure/embedded_message_queue.hpp"
+#include "infrastructure/guarded_message_queue.hpp"
 #include "support/fake_store.hpp"
 #include "support/fake_timer.hpp"
 #include "support/fake_zones.hpp"
@@ -134,7 +135,9 @@ class World {
   FaultInjector faults;
   FakeStore store{clock, faults};
   infrastructure::EmbeddedMessageQueue embedded{timer};
-  FaultyMessageQueue queue{embedded, faults};
+  // Behind a circuit breaker, as over a broker: whatever is promised of failed calls holds of refused ones.
+  infrastructure::GuardedMessageQueue queue{std::make_unique<FaultyMessageQueue>(embedded, faults),
+                                            Circuit::make({io, clock, timer}, "message queue")};
   FakeZones zones;
   RecordingMetrics metrics;
   FixedRandom random;

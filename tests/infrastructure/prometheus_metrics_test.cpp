@@ -12,6 +12,7 @@
 using namespace scheduler;
 using namespace scheduler::infrastructure;
 using application::Counter;
+using application::Gauge;
 using application::Histogram;
 using namespace std::chrono_literals;
 using testing::HasSubstr;
@@ -73,7 +74,8 @@ TEST(PrometheusMetrics, NothingHappenedYet_EveryFamilyIsThereWithHelpAndType) {
         "scheduler_runs_ended_total{state=\"succeeded\"}", "scheduler_runs_ended_total{state=\"failed\"}",
         "scheduler_runs_ended_total{state=\"timed_out\"}", "scheduler_runs_ended_total{state=\"cancelled\"}",
         "scheduler_fire_lateness_seconds_count", "scheduler_start_latency_seconds_count",
-        "scheduler_attempt_duration_seconds_count"})
+        "scheduler_attempt_duration_seconds_count", "scheduler_circuit_breaker_state{target=\"store\"}",
+        "scheduler_circuit_breaker_state{target=\"message_queue\"}"})
     EXPECT_EQ(seen[name], "0") << name;
   EXPECT_EQ(seen["scheduler_build_info{version=\"1.2.3\"}"], "1");
   EXPECT_GT(std::stod(seen["process_resident_memory_bytes"]), 1e6);
@@ -103,12 +105,25 @@ TEST(PrometheusMetrics, EveryCounter_HasItsOwnSeries) {
       {Counter::workers_dead, "scheduler_workers_dead_total"},
       {Counter::tick_errors, "scheduler_tick_errors_total"},
       {Counter::messages_dropped, "scheduler_messages_dropped_total"},
+      {Counter::store_circuit_opened, "scheduler_circuit_breaker_opens_total{target=\"store\"}"},
+      {Counter::message_queue_circuit_opened, "scheduler_circuit_breaker_opens_total{target=\"message_queue\"}"},
   };
   std::size_t n = 0;
   for (const auto& row : rows) metrics.add(row.counter, ++n);
   const Exposition seen(metrics.exposition());
   n = 0;
   for (const auto& row : rows) EXPECT_EQ(seen[row.series], std::to_string(++n)) << row.series;
+}
+
+TEST(PrometheusMetrics, EveryGauge_TellsItsLastValue) {
+  PrometheusMetrics metrics("1");
+  metrics.set(Gauge::store_circuit, 2);
+  metrics.set(Gauge::message_queue_circuit, 2);
+  metrics.set(Gauge::message_queue_circuit, 1);
+  const Exposition seen(metrics.exposition());
+  EXPECT_THAT(seen.faults, testing::IsEmpty());
+  EXPECT_EQ(seen["scheduler_circuit_breaker_state{target=\"store\"}"], "2");
+  EXPECT_EQ(seen["scheduler_circuit_breaker_state{target=\"message_queue\"}"], "1");
 }
 
 TEST(PrometheusMetrics, Observed_FallsIntoTheRightBucket) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The scheduler as processes of its own over PostgreSQL and a broker: two APIs, two dispatchers, three workers that know no
-database. One of each is killed with -9 in the middle; the rest goes on and the store shows that nothing was lost or doubled.
+"""The scheduler as processes of its own over PostgreSQL and a broker, from config/production.toml and files with the URLs: two
+APIs, two dispatchers, three workers that know no database. One of each is killed with -9 in the middle; the rest goes on and the store shows that nothing was lost or doubled.
 
 usage: cluster_test.py BIN_DIRECTORY rabbitmq|redis_stream ENV_FILE
 Exit code 77 where the servers are not up (./dev services up).
@@ -15,19 +15,28 @@ from broker_test import VARIABLES, broker_url
 from scheduler_process import Scheduler, wait_for
 
 PSQL = "/usr/lib/postgresql/15/bin/psql"
+PRODUCTION = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "config", "production.toml")
 WORKER_TIMEOUT = 3
 
 
 class Cluster:
-    def __init__(self, programs, directory, database, broker, broker_type):
+    def __init__(self, programs, directory, database, broker, broker_type, database_for_programs=None):
         self.programs, self.directory, self.parts = programs, directory, {}
         self.schema = "cluster_" + secrets.token_hex(4)
         self.server = database
         self.ask(f"CREATE SCHEMA {self.schema}")
-        self.shared = {"MESSAGE_QUEUE__TYPE": broker_type, "MESSAGE_QUEUE__URL": broker,
-                       "MESSAGE_QUEUE__PREFIX": self.schema, "WORKER__HEARTBEAT_INTERVAL_SECONDS": "1",
-                       "DISPATCHER__WORKER_TIMEOUT_SECONDS": str(WORKER_TIMEOUT)}
-        self.store = {"DATABASE__URL": f"{database}?options=-csearch_path%3D{self.schema}", "DATABASE__MAX_CONNECTIONS": "3"}
+        # Beside the URLs only what keeps tests apart and makes them quick.
+        self.shared = {"CONFIG": PRODUCTION, "MESSAGE_QUEUE__TYPE": broker_type,
+                       "MESSAGE_QUEUE__URL_FILE": self.secret("broker", broker), "MESSAGE_QUEUE__PREFIX": self.schema,
+                       "WORKER__HEARTBEAT_INTERVAL_SECONDS": "1", "DISPATCHER__WORKER_TIMEOUT_SECONDS": str(WORKER_TIMEOUT)}
+        url = f"{database_for_programs or database}?options=-csearch_path%3D{self.schema}"
+        self.store = {"DATABASE__URL_FILE": self.secret("database", url), "DATABASE__MAX_CONNECTIONS": "3"}
+
+    def secret(self, name, text):
+        path = os.path.join(self.directory, name)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+        return path
 
     def ask(self, sql):
         return subprocess.run([PSQL, self.server, "-XAtqc", f"SET search_path = {self.schema}; {sql}"], check=True,

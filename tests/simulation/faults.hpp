@@ -33,6 +33,7 @@ struct FaultSource {
     return Micros{std::uniform_int_distribution<std::int64_t>(low.count(), high.count())(dice)};
   }
   FaultRates rates;
+  Micros broker_away_until{0};  // nothing is taken and nothing comes before
   std::mt19937_64 dice;
   std::map<std::string, std::int64_t> met;  // fault -> how often, so that a run that met none is noticed
 };
@@ -52,6 +53,12 @@ class Faults {
   [[nodiscard]] SimTime& time() const { return time_; }
   [[nodiscard]] FaultSource& source() const { return source_; }
   [[nodiscard]] const Process& process() const { return *process_; }
+
+  [[nodiscard]] bool broker_is_away() const {
+    if (time_.elapsed() >= source_.broker_away_until) return false;
+    ++source_.met["broker_away"];
+    return true;
+  }
 
   // One store call, with a latency and whatever goes wrong around it.
   template <class T>

@@ -30,6 +30,7 @@ class FaultyConsumer final : public QueueConsumer {
     const auto deadline = faults_.time().elapsed() + wait_max;
     for (;;) {
       co_await faults_.step(100us, 5ms);
+      if (faults_.broker_is_away()) co_return fail(ErrorKind::Unavailable, "simulated: the broker is away");
       CO_TRY(auto deliveries, real_->receive(max, Micros{0}));
       const bool over = faults_.time().elapsed() >= deadline || std::exchange(interrupted_, false);
       if (!deliveries.empty() || over) co_return deliveries;
@@ -63,6 +64,7 @@ class FaultyQueue final : public MessageQueue {
   Async<void> publish(QueueName to, std::vector<Message> batch) override {
     auto& source = faults_.source();
     co_await faults_.step(50us, 3ms);
+    if (faults_.broker_is_away()) co_return fail(ErrorKind::Unavailable, "simulated: the broker is away");
     const bool refused = source.happens(source.rates.publish_error);
     const bool taken = !refused || source.happens(50);
     if (refused) ++source.met["publish_error"];

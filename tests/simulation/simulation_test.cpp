@@ -72,7 +72,7 @@ TEST(Simulation, RoughWorld_EveryPromiseIsKept) {
   for (const auto& [what, n] : met) std::printf("  met %s: %lld\n", what.c_str(), static_cast<long long>(n));
   for (const auto& [what, n] : ends) std::printf("  ended %s: %lld\n", what.c_str(), static_cast<long long>(n));
   for (const auto* fault : {"store_error_before", "store_error_after", "message_lost", "message_doubled",
-                            "message_delayed", "publish_error", "killed", "paused"})
+                            "message_delayed", "publish_error", "broker_away", "killed", "paused"})
     EXPECT_GT(met[fault], 0) << fault << " never happened: the simulation proves nothing about it";
 }
 

@@ -7,6 +7,8 @@
 #include <boost/asio/detached.hpp>
 #include <fmt/format.h>
 
+#include <tuple>
+
 namespace scheduler::simulation {
 
 using namespace application;
@@ -22,6 +24,7 @@ class NoMetrics final : public Metrics {
  public:
   void add(Counter, std::size_t) override {}
   void observe(Histogram, Micros) override {}
+  void set(Gauge, std::int64_t) override {}
   void observe_tick(std::string_view, Micros) override {}
   void observe_request(std::string_view, std::string_view, int, Micros) override {}
   std::string exposition() override { return {}; }
@@ -85,12 +88,14 @@ class World::Executor final : public TaskExecutor, public ExecutorRegistry {
 struct World::DispatcherProcess {
   std::shared_ptr<Process> process;
   std::unique_ptr<Store> store;
+  MessageQueue* faulty = nullptr;
   std::unique_ptr<MessageQueue> queue;
   std::unique_ptr<dispatcher::Dispatcher> dispatcher;
 };
 
 struct World::WorkerProcess {
   std::shared_ptr<Process> process;
+  MessageQueue* faulty = nullptr;
   std::unique_ptr<MessageQueue> queue;
   std::unique_ptr<Executor> executor;
   std::unique_ptr<worker::Worker> worker;
@@ -111,10 +116,19 @@ World::World(WorldSettings settings)
   source_.rates = settings.rates;
   const auto client = std::make_shared<Process>("client");
   client_store_ = faulty_store(*store_, Faults(time_, source_, client));
-  client_queue_ = faulty_queue(queue_, Faults(time_, source_, client));
+  client_queue_ = guarded_queue(Faults(time_, source_, client)).first;
 }
 
 World::~World() = default;
+
+// What a process has: a way to the broker of its own, behind a circuit breaker. Second: what is behind it.
+std::pair<std::unique_ptr<MessageQueue>, MessageQueue*> World::guarded_queue(Faults faults) {
+  auto faulty = faulty_queue(queue_, std::move(faults));
+  auto* behind = faulty.get();
+  return {std::make_unique<infrastructure::GuardedMessageQueue>(
+              std::move(faulty), Circuit::make({time_.io(), time_, time_}, "message queue")),
+          behind};
+}
 
 std::vector<std::string> World::run() {
   dispatchers_.resize(static_cast<std::size_t>(settings_.dispatchers));
@@ -131,6 +145,7 @@ std::vector<std::string> World::run() {
   // From here on nothing goes wrong any more, and nothing new comes: everything must end.
   faulty_ = false;
   source_.rates = {};
+  source_.broker_away_until = {};
   run_to_end(pause_all_tasks());
   const auto quiet = [this] { return !broken_.empty() || all_ended_; };
   time_.run_until(kStart + settings_.faulty_time + settings_.calm_time, quiet);
@@ -149,7 +164,7 @@ void World::start_dispatcher(int index) {
   it->process = std::make_shared<Process>(fmt::format("d{}", index));
   const Faults faults(time_, source_, it->process);
   it->store = faulty_store(*store_, faults);
-  it->queue = faulty_queue(queue_, faults);
+  std::tie(it->queue, it->faulty) = guarded_queue(faults);
   it->dispatcher = std::make_unique<dispatcher::Dispatcher>(
       dispatcher::Ports{*it->store, *it->queue, *zones_, *metrics_, time_, time_, *random_},
       dispatcher::Settings{.strategy = static_cast<domain::Strategy>(source_.dice() % 5),
@@ -161,7 +176,7 @@ void World::start_dispatcher(int index) {
 void World::start_worker(int index) {
   auto it = std::make_shared<WorkerProcess>();
   it->process = std::make_shared<Process>(fmt::format("w{}", index));
-  it->queue = faulty_queue(queue_, Faults(time_, source_, it->process));
+  std::tie(it->queue, it->faulty) = guarded_queue(Faults(time_, source_, it->process));
   it->executor = std::make_unique<Executor>(*this, it->process);
   it->worker = std::make_unique<worker::Worker>(
       time_.io(),
@@ -179,6 +194,11 @@ asio::awaitable<void> World::make_trouble() {
   while (faulty_ && settings_.kill_and_pause) {
     co_await time_.sleep(source_.between(2s, 12s));
     if (!faulty_) break;
+    if (source_.happens(15)) {
+      note("the broker goes away");
+      source_.broker_away_until = time_.elapsed() + source_.between(100ms, 15s);
+      continue;
+    }
     const bool hit_worker = source_.happens(60);
     const auto index = static_cast<std::size_t>(source_.dice() % (hit_worker ? workers_.size() : dispatchers_.size()));
     const auto process = hit_worker ? workers_[index]->process : dispatchers_[index]->process;
@@ -192,10 +212,10 @@ asio::awaitable<void> World::make_trouble() {
     note(fmt::format("kill {}", process->name));
     process->killed = true;
     if (hit_worker) {
-      release_consumers(*workers_[index]->queue);
+      release_consumers(*workers_[index]->faulty);
       dead_workers_.push_back(workers_[index]);
     } else {
-      release_consumers(*dispatchers_[index]->queue);
+      release_consumers(*dispatchers_[index]->faulty);
       dead_dispatchers_.push_back(dispatchers_[index]);
     }
     co_await time_.sleep(source_.between(10ms, 6s));

@@ -5,6 +5,7 @@
 #include "application/service_factory.hpp"
 #include "dispatcher/dispatcher.hpp"
 #include "infrastructure/embedded_message_queue.hpp"
+#include "infrastructure/guarded_message_queue.hpp"
 #include "infrastructure/sqlite/sqlite_store.hpp"
 #include "simulation/faults.hpp"
 #include "worker/worker.hpp"
@@ -51,6 +52,7 @@ class World {
     TimePoint at{};
   };
 
+  std::pair<std::unique_ptr<application::MessageQueue>, application::MessageQueue*> guarded_queue(Faults faults);
   void start_dispatcher(int index);
   void start_worker(int index);
   asio::awaitable<void> make_trouble();

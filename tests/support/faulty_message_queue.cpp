@@ -69,7 +69,10 @@ std::unique_ptr<QueueConsumer> FaultyMessageQueue::consume(QueueName from, std::
   return std::make_unique<Consumer>(inner_.consume(from, prefetch), faults_, from);
 }
 
-Async<std::size_t> FaultyMessageQueue::depth(QueueName of) { return inner_.depth(std::move(of)); }
+Async<std::size_t> FaultyMessageQueue::depth(QueueName of) {
+  if (faults_.call("depth " + of.value).fails_before) co_return FaultInjector::error("depth " + of.value);
+  co_return co_await inner_.depth(std::move(of));
+}
 
 Async<void> FaultyMessageQueue::remove(QueueName name) {
   if (faults_.call("remove " + name.value).fails_before) co_return FaultInjector::error("remove " + name.value);

@@ -6,7 +6,8 @@
 
 namespace scheduler::testing_support {
 
-// Calls are named "publish <queue>", "receive <queue>", "acknowledge <queue>", "give_back <queue>", "remove <queue>".
+// Calls are named "publish <queue>", "receive <queue>", "acknowledge <queue>", "give_back <queue>", "depth <queue>",
+// "remove <queue>".
 class FaultyMessageQueue final : public application::MessageQueue {
  public:
   FaultyMessageQueue(application::MessageQueue& inner, FaultInjector& faults) : inner_(inner), faults_(faults) {}

@@ -250,6 +250,22 @@ TEST_F(WorkerRun, ReportsRefused_AreKeptAndSentLater) {
   EXPECT_THAT(executor.began(), SizeIs(2)) << "nothing is done twice";
 }
 
+TEST_F(WorkerRun, BreakerOpensMeanwhile_NothingIsLostAndTheReturnIsNoticedSoon) {
+  executor.script_others({.takes = 1s});
+  start();
+  faults.fail_while([](std::string_view call) { return call.starts_with("publish"); });
+  send({work(1), work(2), work(3)});
+  timer.advance(30s);
+  EXPECT_EQ(queue.circuit()->state, Circuit::State::open);
+  EXPECT_EQ(news(), "");
+  faults.heal();
+  timer.advance(3s);
+  EXPECT_EQ(queue.circuit()->state, Circuit::State::closed);
+  EXPECT_THAT(news(), ::testing::AllOf(::testing::HasSubstr("1 succeeded"), ::testing::HasSubstr("2 succeeded"),
+                                       ::testing::HasSubstr("3 succeeded")));
+  EXPECT_THAT(executor.began(), SizeIs(3)) << "nothing is done twice";
+}
+
 TEST_F(WorkerRun, HeartbeatsRefused_ComeAgainAtTheNextInterval) {
   faults.fail_while([](std::string_view call) { return call == "publish heartbeats"; });
   start();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "infrastructure/embedded_message_queue.hpp"
+#include "infrastructure/guarded_message_queue.hpp"
 #include "support/fake_executor.hpp"
 #include "support/fake_timer.hpp"
 #include "support/faulty_message_queue.hpp"
@@ -112,7 +113,9 @@ class WorkerWorld : public ::testing::Test {
   FakeTimer timer{io, clock};
   infrastructure::EmbeddedMessageQueue embedded{timer};
   FaultInjector faults;
-  FaultyMessageQueue queue{embedded, faults};
+  // Behind a circuit breaker, as over a broker: whatever is promised of failed calls holds of refused ones.
+  infrastructure::GuardedMessageQueue queue{std::make_unique<FaultyMessageQueue>(embedded, faults),
+                                            Circuit::make({io, clock, timer}, "message queue")};
   FakeExecutor executor{clock, timer};
   FakeExecutors executors{executor, {"noop", "shell"}};
   FixedRandom random;

@@ -5,13 +5,15 @@
 //   - publish() returns after the queue has taken responsibility for the whole batch; on an error any part of it may
 //     have been taken, and repeating it is safe because every effect is guarded by a token;
 //   - one message goes to one consumer of its queue at a time;
-//   - memory is bounded: a queue that is full refuses with Unavailable.
+//   - memory is bounded: a queue that is full refuses with MessageQueue. Unavailable means that the queue is away.
 #pragma once
 
 #include "application/messages.hpp"
 #include "core/async.hpp"
+#include "core/circuit.hpp"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -61,6 +63,10 @@ class MessageQueue {
   virtual Async<std::size_t> depth(QueueName of) = 0;
   // Drops the queue and what is in it: the worker's incarnation is dead. Publishing to it again makes a new one.
   virtual Async<void> remove(QueueName name) = 0;
+
+  // How it stands with the way to the broker; nothing: there is none, the queue is part of this process. Unless it is
+  // closed, publish() fails at once.
+  [[nodiscard]] virtual std::optional<Circuit::Report> circuit() const { return std::nullopt; }
 
   Async<void> publish_message(QueueName to, Message message) {
     std::vector<Message> batch;

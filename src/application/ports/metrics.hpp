@@ -22,8 +22,11 @@ enum class Counter {
   workers_dead,
   tick_errors,
   messages_dropped,
+  store_circuit_opened,
+  message_queue_circuit_opened,
 };
 enum class Histogram { fire_lateness, start_latency, attempt_duration };
+enum class Gauge { store_circuit, message_queue_circuit };
 
 // Thread-safe, never fails, costs nanoseconds.
 class Metrics {
@@ -31,6 +34,7 @@ class Metrics {
   virtual ~Metrics() = default;
   virtual void add(Counter counter, std::size_t n = 1) = 0;
   virtual void observe(Histogram histogram, Micros value) = 0;
+  virtual void set(Gauge gauge, std::int64_t value) = 0;
   // `loop` is one of the dispatcher's loop names.
   virtual void observe_tick(std::string_view loop, Micros value) = 0;
   // method and route template as the router knows them: bounded.

@@ -6,8 +6,10 @@
 #include "application/ports/slot_repository.hpp"
 #include "application/ports/task_repository.hpp"
 #include "application/ports/worker_repository.hpp"
+#include "core/circuit.hpp"
 
 #include <map>
+#include <optional>
 #include <string>
 
 namespace scheduler::application {
@@ -31,6 +33,9 @@ class Store {
   [[nodiscard]] virtual Async<TimePoint> now() = 0;  // the clock that decides shared instants
   [[nodiscard]] virtual Async<StoreStats> stats() = 0;
   [[nodiscard]] virtual Async<void> check_writable() = 0;  // a real, durable write
+  // How it stands with the way to the server; nothing: there is none, the database is a file. Unless it is closed,
+  // every call fails at once.
+  [[nodiscard]] virtual std::optional<Circuit::Report> circuit() const { return std::nullopt; }
   [[nodiscard]] virtual std::string describe() const = 0;  // "SQLite 3.40.1, ./data/scheduler.db": no secrets
 };
 

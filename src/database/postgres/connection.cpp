@@ -261,11 +261,10 @@ void Connection::abandon_transaction() {
 
 Async<std::vector<Rows>> Connection::flush() {
   end_group(false);
-  const bool answered = co_await exchange(options_.call_timeout + kPatience);
+  if (!co_await exchange(options_.call_timeout + kPatience) && !failure_) break_off(ErrorKind::Unavailable, {});
   auto results = std::exchange(results_, {});
   auto failure = std::exchange(failure_, std::nullopt);
   if (failure) co_return std::unexpected(*std::move(failure));
-  if (!answered) co_return fail(ErrorKind::Unavailable, "the connection to PostgreSQL is broken");
   co_return results;
 }
 
@@ -343,18 +342,21 @@ void Connection::take_answer(pg_result* result) {
 void Connection::note_failure(pg_result* result, bool ignored) {
   const auto field = [&](int code) { return one_line(PQresultErrorField(result, code)); };
   const auto state = field(PG_DIAG_SQLSTATE);
-  if (state.empty() || ends_connection(state)) broken_ = true;
-  if (ignored || failure_) return;
   auto what = std::string(field(PG_DIAG_MESSAGE_PRIMARY));
   if (const auto detail = field(PG_DIAG_MESSAGE_DETAIL); !detail.empty()) what += fmt::format(" ({})", detail);
   if (state.empty()) what = joined_lines(PQresultErrorMessage(result));
-  failure_ =
-      SchedulerError{state.empty() ? ErrorKind::Unavailable : kind_of(state), fmt::format("PostgreSQL: {}", what)};
+  const SchedulerError error{state.empty() ? ErrorKind::Unavailable : kind_of(state),
+                             fmt::format("PostgreSQL: {}", what)};
+  if (state.empty() || ends_connection(state)) broken_ = true;
+  if (broken_ && !away_ && error.kind == ErrorKind::Unavailable) away_ = error;
+  if (!ignored && !failure_) failure_ = error;
 }
 
 void Connection::break_off(ErrorKind kind, std::string why) {
   broken_ = true;
-  if (!failure_) failure_ = SchedulerError{kind, why.empty() ? "the connection to PostgreSQL is broken" : why};
+  const SchedulerError error{kind, why.empty() ? "the connection to PostgreSQL is broken" : std::move(why)};
+  if (!away_) away_ = error;
+  if (!failure_) failure_ = error;
 }
 
 Async<void> Connection::execute_script(std::string sql, Millis timeout) {

@@ -22,6 +22,7 @@
 
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -70,6 +71,8 @@ class Connection {
 
   // Looks at what the server has said meanwhile; does not wait.
   [[nodiscard]] bool usable();
+  // Why the server counts as away; null as long as it was there, whatever it answered.
+  [[nodiscard]] const SchedulerError* why_away() const { return away_ ? &*away_ : nullptr; }
 
   [[nodiscard]] int server_version() const;  // 150004: 15.4
 
@@ -113,6 +116,7 @@ class Connection {
   std::deque<Expected> expected_;
   std::vector<Rows> results_;
   std::optional<SchedulerError> failure_;  // the first of the group that is under way
+  std::optional<SchedulerError> away_;     // what broke the connection, unless that was of our own making
   bool broken_ = false;
 };
 

@@ -8,15 +8,17 @@
 //
 // Always true:
 //   - at most connections_max connections are open; who comes while all are lent waits in line, up to acquire_timeout;
-//   - a connection comes back idle or not at all: a broken one, or one whose server takes only reads, is closed, and
-//   the
-//     next caller opens another;
-//   - after a failed attempt to connect there is a growing pause, in which calls fail at once with Unavailable;
+//   - a connection comes back idle or not at all: a broken one, or one whose server takes only reads, is closed,
+//     and the next caller opens another;
+//   - with a circuit, calls fail at once while the server is away. Away is a server to which no connection can be made,
+//     that breaks one or says nothing for too long. Who waits in line when it opens is told, and idle connections are
+//     closed. The probe opens a connection of its own;
 //   - a read transaction is one consistent snapshot.
 // Used on one loop at a time, by the thread that drives it.
 #pragma once
 
 #include "core/async.hpp"
+#include "core/circuit.hpp"
 #include "database/postgres/connection.hpp"
 
 #include <memory>
@@ -29,6 +31,7 @@ struct Options {
   ConnectionOptions connection;
   std::size_t connections_max = 8;  // >= 1
   Millis acquire_timeout{10'000};   // to get a connection that others have
+  std::shared_ptr<Circuit> circuit = nullptr;
 };
 
 enum class Access { read, write };
@@ -38,8 +41,8 @@ class Pool;
 // A connection of the pool, given back at the end.
 class Lease {
  public:
-  Lease(std::shared_ptr<Pool> home, std::unique_ptr<Connection> connection)
-      : home_(std::move(home)), connection_(std::move(connection)) {}
+  Lease(std::shared_ptr<Pool> home, std::unique_ptr<Connection> connection, Circuit::Call call)
+      : home_(std::move(home)), connection_(std::move(connection)), call_(call) {}
   Lease(Lease&&) noexcept = default;
   Lease& operator=(Lease&&) = delete;
   ~Lease();
@@ -49,6 +52,7 @@ class Lease {
  private:
   std::shared_ptr<Pool> home_;
   std::unique_ptr<Connection> connection_;
+  Circuit::Call call_;  // how it went shows when the connection comes back
 };
 
 class Transaction {
@@ -91,6 +95,9 @@ class Transaction {
 class Database {
  public:
   explicit Database(Options options);
+  ~Database();
+  Database(const Database&) = delete;
+  Database& operator=(const Database&) = delete;
 
   [[nodiscard]] Async<Lease> acquire();
   [[nodiscard]] Async<Transaction> begin(Access access);

@@ -124,6 +124,11 @@ Async<void> PostgresStore::check_writable() {
   co_return SchedulerResult<void>{};
 }
 
+std::optional<Circuit::Report> PostgresStore::circuit() const {
+  const auto& circuit = database_.options().circuit;
+  return circuit ? std::optional(circuit->report()) : std::nullopt;
+}
+
 std::string PostgresStore::describe() const {
   return fmt::format("{}, {}", engine_, database::postgres::place_of(database_.options().connection.url));
 }

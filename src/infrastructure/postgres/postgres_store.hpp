@@ -34,6 +34,7 @@ class PostgresStore final : public application::Store {
   Async<TimePoint> now() override;
   Async<application::StoreStats> stats() override;
   Async<void> check_writable() override;
+  [[nodiscard]] std::optional<Circuit::Report> circuit() const override;
   [[nodiscard]] std::string describe() const override;
 
   // For checks that look behind the ports.

@@ -33,7 +33,7 @@ Async<void> RabbitPublisher::publish(std::string queue, std::vector<std::string>
   std::size_t size = 0;
   for (const auto& text : texts) size += text.size();
   if (bytes_ + size > kBytesMax && bytes_ > 0)
-    co_return fail(ErrorKind::Unavailable, at("it takes messages more slowly than they are sent"));
+    co_return fail(ErrorKind::MessageQueue, at("it takes messages more slowly than they are sent"));
   bytes_ += size;
   co_return co_await ask_rabbit<void>(ports_, deadline_, [&](RabbitAnswer<void> answer) {
     auto batch = std::make_shared<Batch>(std::move(queue), std::move(answer), texts.size());
@@ -156,9 +156,9 @@ void RabbitPublisher::settle_one(Text text, bool returned, bool taken) {
   if (returned && text.tries < kTriesMax) return waiting_.push_front(std::move(text));
   drop_bytes(text);
   if (returned)
-    refuse(batch, {ErrorKind::Unavailable, at(fmt::format("queue '{}' is deleted again and again", batch.queue))});
+    refuse(batch, {ErrorKind::MessageQueue, at(fmt::format("queue '{}' is deleted again and again", batch.queue))});
   else if (!taken)
-    refuse(batch, {ErrorKind::Unavailable,
+    refuse(batch, {ErrorKind::MessageQueue,
                    fmt::format("queue '{}' is full ({} messages are the most), or the broker failed; its consumer is "
                                "slow or gone",
                                batch.queue, names_.depth_max)});

@@ -3,7 +3,7 @@
 // Always true:
 //   - a batch is answered well only when the broker has confirmed every text of it; texts are persistent, queues
 //   durable;
-//   - at most kWindow texts are under way unconfirmed, and at most kBytesMax wait: more are refused as Unavailable;
+//   - at most kWindow texts are under way unconfirmed, and at most kBytesMax wait: more are refused as MessageQueue;
 //   - while the broker says that it takes nothing (memory or disk alarm), everything is refused at once;
 //   - after a loss nothing is sent again by itself: the batch is refused, and its owner decides.
 // It has a connection of its own: the broker stops reading from those that publish when it is short of memory.

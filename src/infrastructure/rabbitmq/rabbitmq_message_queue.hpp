@@ -7,7 +7,7 @@
 //     back, or does not come to receive() for a moment, takes no more until it does, and others get what it had not
 //     seen;
 //   - what is out when a connection is lost is delivered again; acknowledging it is ignored;
-//   - a full queue, a broker that is away and one that is short of memory or disk refuse with Unavailable.
+//   - a full queue refuses with MessageQueue; a broker that is away, or short of memory or disk, with Unavailable.
 // depth() counts what waits and what this process holds. The broker knows what others hold, but does not say.
 // Single-threaded towards its owner, and outlives its calls; the two connections have threads of their own.
 #pragma once

@@ -183,7 +183,7 @@ class RedisConnection::Core : public std::enable_shared_from_this<Core> {
     CO_CHECK(connected());
     const auto link = link_;
     if (link->unsent() > settings_.bytes_max)
-      co_return fail(ErrorKind::Unavailable, at("takes messages more slowly than they are sent"));
+      co_return fail(ErrorKind::MessageQueue, at("takes messages more slowly than they are sent"));
     auto answer = co_await link->send(std::move(words), settings_.deadline + blocking);
     if (!answer) co_return fail(answer.error().kind, at(answer.error().message));
     // A server that no longer takes writes has handed over to another one, behind the same name.

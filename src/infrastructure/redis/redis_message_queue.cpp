@@ -329,7 +329,7 @@ Async<void> RedisMessageQueue::publish(QueueName to, std::vector<Message> batch)
     }
     CO_TRY(const auto taken, core->commands.call(script(redis_scripts::kPublish, {core->key(to)}, std::move(values))));
     if (taken.number < 0)
-      co_return fail(ErrorKind::Unavailable,
+      co_return fail(ErrorKind::MessageQueue,
                      fmt::format("queue '{}' is full ({} messages are the most); its consumer is slow or gone",
                                  to.value, core->settings.depth_max));
   }

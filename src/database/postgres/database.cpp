@@ -21,7 +21,7 @@ namespace {
 using Now = std::chrono::steady_clock;
 
 constexpr Millis kPauseMin{50};
-constexpr Millis kPauseMax{5'000};
+constexpr Millis kPauseMax{1'000};
 
 }  // namespace
 

@@ -32,7 +32,7 @@ class RabbitThread {
     std::string user = "guest", password = "guest", vhost = "/";
     std::string name = "scheduler";  // as the broker lists the connection
     Micros deadline = std::chrono::seconds{5};
-    Micros pause_min = std::chrono::milliseconds{100}, pause_max = std::chrono::seconds{2};
+    Micros pause_min = std::chrono::milliseconds{100}, pause_max = std::chrono::seconds{1};
 
     [[nodiscard]] static Settings of(const config::BrokerUrl& url);
   };

@@ -38,7 +38,7 @@ class RedisConnection {
     int database = 0;
     std::string name = "scheduler";  // as CLIENT LIST shows it
     Micros deadline = std::chrono::seconds{5};
-    Micros pause_min = std::chrono::milliseconds{100}, pause_max = std::chrono::seconds{2};
+    Micros pause_min = std::chrono::milliseconds{100}, pause_max = std::chrono::seconds{1};
     std::size_t bytes_max = 64 << 20;  // of calls that were not sent yet; more are refused
 
     [[nodiscard]] static Settings of(const config::BrokerUrl& url);

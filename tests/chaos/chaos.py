@@ -286,7 +286,7 @@ class Chaos:
             f" WHERE task_id IN ({tasks}) AND slot BETWEEN to_timestamp({since}) AND to_timestamp({until})")]
 
     def dispatcher_killed(self):
-        for name in DISPATCHERS:
+        for name in DISPATCHERS[:self.options.dispatchers]:
             killed = time.time()
             self.kill(name)
             time.sleep(self.options.watch)
@@ -466,11 +466,15 @@ class Chaos:
     def crash_server(self, idle, dice):
         name = self.choose(idle, dice, ["postgres", self.broker])
         if name:
-            word = dice.choice(["down", "kill"])
+            word = dice.choice(["down", "kill", "lose"] if name != "postgres" and self.options.long else ["down", "kill"])
             pause = dice.choice([0, 1, self.timeout + 1])
             self.say(f"{name} {word}, up again after {pause} s")
             self.faults[f"{name} {word}"] += 1
-            getattr(self.servers, word)(name)
+            if word == "lose":  # every message: that costs time, and nothing else
+                self.servers.kill(name)
+                self.servers.lose_data(name)
+            else:
+                getattr(self.servers, word)(name)
             time.sleep(pause)
             self.servers.up(name)
             idle[name].release()
@@ -578,8 +582,8 @@ def parse():
     parser.add_argument("--keep", help="where logs, journal and answers are left")
     parser.add_argument("--programs", default=os.path.join(ROOT, "build", "release", "bin"))
     options = parser.parse_args()
-    short = {"timeout": 3, "repeat": 3, "watch": 3, "away": 4, "beyond": 1, "rounds": 1, "storm": 10, "freeze": 6}
-    long = {"timeout": 5, "repeat": 10, "watch": 8, "away": 30, "beyond": 5, "rounds": 1, "freeze": 30,
+    short = {"timeout": 3, "repeat": 3, "dispatchers": 1, "watch": 3, "away": 4, "beyond": 1, "rounds": 1, "storm": 8, "freeze": 6}
+    long = {"timeout": 5, "repeat": 10, "dispatchers": 2, "watch": 8, "away": 30, "beyond": 5, "rounds": 1, "freeze": 30,
             "storm": max(30, options.minutes * 60 - 130)}
     for name, value in (long if options.long else short).items():
         setattr(options, name, value)

@@ -1,5 +1,6 @@
 """Servers of one test alone, started and stopped by scripts/services.sh in a directory of their own."""
 import os
+import shutil
 import subprocess
 import urllib.error
 
@@ -15,7 +16,7 @@ def missing(names):
 
 class Servers:
     def __init__(self, services, directory, *names):
-        self.services, self.names = services, names
+        self.services, self.directory, self.names = services, directory, names
         self.environment = os.environ | {"SCHEDULER_SERVICES_DIR": directory}
         self.up()
         with open(os.path.join(directory, "env"), encoding="utf-8") as lines:
@@ -30,6 +31,10 @@ class Servers:
 
     def kill(self, *names):
         self._do("kill", names)
+
+    def lose_data(self, name):
+        """Of a broker that is down: it begins anew, with nothing."""
+        shutil.rmtree(os.path.join(self.directory, name, {"rabbitmq": "mnesia", "redis": "appendonlydir"}[name]))
 
     def ask(self, sql):
         return ask(self.urls["postgres"], sql)

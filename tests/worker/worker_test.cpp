@@ -501,7 +501,7 @@ TEST_F(WorkerRun, WokenAfterAPauseAndStillWanted_GoesOn) {
   clock.advance(60s);
   timer.advance(1us);
   EXPECT_THAT(executor.began(), SizeIs(2));
-  timer.advance(1s);
+  timer.advance(2s);
   EXPECT_THAT(executor.began(), SizeIs(3));
 }
 
@@ -513,7 +513,7 @@ TEST_F(WorkerRun, CutOffFromTheQueue_BeginsNothingMore) {
   timer.advance(40s);
   EXPECT_THAT(executor.began(), SizeIs(2));
   faults.heal();
-  timer.advance(2s);
+  timer.advance(3s);
   EXPECT_THAT(executor.began(), SizeIs(3));
 }
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Private PostgreSQL, Redis and RabbitMQ of this checkout, on loopback, for tests. Nothing else on the machine is touched.
-#   services.sh up|down|status [postgres|redis|rabbitmq…]   without names: all three
+#   services.sh up|down|kill|status [postgres|redis|rabbitmq…]   without names: all three
 #
+# `down` ends them in order; `kill` as a crash does (kill -9), for tests that want to see one; `up` starts them again.
 # `up` and `down` may be said twice, and processes that died leave nothing that hinders them. Where the servers listen
 # goes into build/services/env as SCHEDULER_TEST_{POSTGRES,REDIS,RABBITMQ}_URL, which tests read; `down` takes it away.
 #   SCHEDULER_SERVICES_DIR    where data, logs and (set: also) the env file are; default .services
@@ -71,14 +72,16 @@ living() {
   [[ -s $dir/$1.pid ]] && read -r pid since <"$dir/$1.pid" && [[ $(started_at "$pid") == "$since" ]] && echo "$pid"
 }
 
-# What is left of its session when the first process has been killed: known by where it works.
+# What is left of it when the first process has been killed: known by where it works, and by its session unless it has
+# one of its own, as every process of PostgreSQL does.
 survivors() {
-  local leader stat fields state session
+  local leader stat fields state session place
   [[ -s $dir/$1.pid ]] && read -r leader _ <"$dir/$1.pid" || return 0
   for stat in /proc/[0-9]*/stat; do
     fields=$(sed 's/.*) //' "$stat" 2>/dev/null) || continue
     read -r state _ _ session _ <<<"$fields"
-    if [[ $session == "$leader" && $state != Z && $(readlink "${stat%stat}cwd") == "$dir"* ]]; then
+    place=$(readlink "${stat%stat}cwd") || continue
+    if [[ $state != Z && ($session == "$leader" && $place == "$dir"* || $place/ == "$dir/$1/"*) ]]; then
       stat=${stat%/stat} && echo "${stat#/proc/}"
     fi
   done
@@ -250,11 +253,11 @@ up() {
 
 port_of() { local name=$1_port && echo "${!name}"; }
 
-# PostgreSQL takes TERM as a wish to wait for its clients, INT as the end of them.
+# stop NAME [SIGNAL]. PostgreSQL takes TERM as a wish to wait for its clients, INT as the end of them.
 stop() {
-  local pid signal=TERM tries left
+  local pid signal=${2:-TERM} tries left
   if pid=$(living "$1"); then
-    if [[ $1 == postgres ]]; then signal=INT; fi
+    if [[ $1 == postgres && $signal == TERM ]]; then signal=INT; fi
     if [[ $1 == rabbitmq ]]; then kill -s "$signal" -- "-$pid"; else kill -s "$signal" "$pid"; fi
     for ((tries = 0; tries < 200; tries++)); do
       living "$1" >/dev/null || break
@@ -270,9 +273,14 @@ stop() {
   rm -f "$dir/$1.pid"
 }
 
-down() {
-  local name
-  for name in "$@"; do stop "$name" & done
+down() { stop_all TERM "$@"; }
+
+crash() { stop_all KILL "$@"; }
+
+stop_all() {  # stop_all SIGNAL NAME…
+  local name signal=$1
+  shift
+  for name in "$@"; do stop "$name" "$signal" & done
   wait
   write_env
   if [[ ! -s $env_file ]]; then rm -f "$env_file"; fi
@@ -304,14 +312,15 @@ case $word in
     prepare
     up "${names[@]}"
     ;;
-  down | status)
+  down | kill | status)
     if [[ ! -d $dir ]]; then
       say "services: never started here"
-      [[ $word == down ]]
+      [[ $word != status ]]
       exit
     fi
     prepare
+    if [[ $word == kill ]]; then word=crash; fi
     "$word" "${names[@]}"
     ;;
-  *) die "services takes 'up', 'down' or 'status', then names of servers (${all[*]}) or none for all" ;;
+  *) die "services takes 'up', 'down', 'kill' or 'status', then names of servers (${all[*]}) or none for all" ;;
 esac

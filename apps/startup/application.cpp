@@ -40,6 +40,7 @@ constexpr Millis kRequestGrace = 5s;
 constexpr Micros kLastReports = 5s;
 constexpr Micros kIdleStop = 100ms;  // a stop that takes longer had runs to wait for
 constexpr Micros kLastAnswers = 500ms;
+constexpr Micros kLastWork = 250ms;  // what a message takes to a dispatcher, and another one back, in bad times
 
 std::string host_name() {
   char name[256] = {};
@@ -181,7 +182,8 @@ SchedulerResult<void> Application::build_worker() {
                        .labels = worker.labels,
                        .slots = worker.slots,
                        .heartbeat_interval = Seconds{worker.heartbeat_interval_seconds},
-                       .drain_timeout = Seconds{worker.drain_timeout_seconds}});
+                       .drain_timeout = Seconds{worker.drain_timeout_seconds},
+                       .last_work_wait = settings_.message_queue.type == "embedded" ? Micros{0} : kLastWork});
   return {};
 }
 

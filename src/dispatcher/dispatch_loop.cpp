@@ -30,7 +30,10 @@ Async<Tick> DispatchLoop::tick() {
   // Runs that are marked now would have to be missed by their workers before they are dispatched again.
   if (const auto circuit = queue_.circuit(); circuit && circuit->state != Circuit::State::closed)
     co_return Tick{.rest = kPoll};
+  CO_CHECK(send_again());
   CO_TRY(auto view, runs_.view());
+  // Whose queue takes nothing gets nothing more: while the broker is away, runs stay pending.
+  std::erase_if(view.workers, [this](const auto& it) { return unsent_.contains(it.worker.incarnation); });
   const auto wanted = domain::demand(view.routes, view.workers, kBatchMax);
   if (wanted.runs_max == 0) co_return rest_until(view.next_due, view.now);
 
@@ -60,19 +63,44 @@ Async<Tick> DispatchLoop::tick() {
   co_return Tick{.done = sent, .rest = Micros{0}};
 }
 
-// A message that cannot be sent is like one that got lost: the run is missing from the worker's inventory, and is
-// dispatched again after kMissingGrace.
+// The same work with the same token: should the queue have taken it all the same, the worker refuses the second one.
+// What is no longer this worker's to do is not sent: it was taken back meanwhile, or the first message had arrived.
+Async<void> DispatchLoop::send_again() {
+  std::vector<RunId> runs;
+  for (const auto& [incarnation, work] : unsent_)
+    for (const auto& it : work) runs.push_back(it.run);
+  if (runs.empty()) co_return SchedulerResult<void>{};
+  CO_TRY(const auto contexts, runs_.contexts(std::move(runs)));
+  const auto is_settled = [&](const TaskExecution& it) {
+    const auto found = contexts.runs.find(it.run);
+    return found == contexts.runs.end() || found->second.run.token != it.token ||
+           found->second.run.state != domain::RunState::dispatched;
+  };
+  auto again = std::exchange(unsent_, {});
+  for (auto& [incarnation, work] : again) {
+    std::erase_if(work, is_settled);
+    if (!work.empty()) co_await send(incarnation, std::move(work));
+  }
+  co_return SchedulerResult<void>{};
+}
+
 asio::awaitable<void> DispatchLoop::publish(std::vector<domain::WorkerLoad> workers,
                                             std::vector<domain::Assignment> won, std::vector<TaskExecution> work) {
   std::vector<std::vector<TaskExecution>> by_worker(workers.size());
   for (std::size_t i = 0; i < won.size(); ++i) by_worker[won[i].worker].push_back(std::move(work[i]));
   for (std::size_t i = 0; i < workers.size(); ++i) {
     if (by_worker[i].empty()) continue;
-    const auto& worker = workers[i].worker;
-    const auto sent =
-        co_await queue_.publish_message(worker_queue(worker.incarnation), Message{std::move(by_worker[i])});
-    if (!sent) log::warning("work not sent", {{"worker", worker.id.value}, {"why", sent.error().message}});
+    co_await send(workers[i].worker.incarnation, std::move(by_worker[i]));
   }
+}
+
+// Should this process die before the queue takes it, the run is missing from the worker's inventory, and is taken back
+// after kMissingGrace.
+asio::awaitable<void> DispatchLoop::send(IncarnationId to, std::vector<TaskExecution> work) {
+  const auto sent = co_await queue_.publish_message(worker_queue(to), Message{work});
+  if (sent) co_return;
+  log::warning("work not sent yet", {{"incarnation", to.value}, {"runs", work.size()}, {"why", sent.error().message}});
+  unsent_[to] = std::move(work);
 }
 
 }  // namespace scheduler::dispatcher

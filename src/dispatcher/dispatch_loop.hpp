@@ -7,6 +7,8 @@
 #include "core/random.hpp"
 #include "dispatcher/loop.hpp"
 
+#include <map>
+
 namespace scheduler::dispatcher {
 
 class DispatchLoop final : public Loop {
@@ -18,14 +20,18 @@ class DispatchLoop final : public Loop {
   Async<Tick> tick() override;
 
  private:
+  Async<void> send_again();
   asio::awaitable<void> publish(std::vector<domain::WorkerLoad> workers, std::vector<domain::Assignment> won,
                                 std::vector<application::TaskExecution> work);
+  asio::awaitable<void> send(IncarnationId to, std::vector<application::TaskExecution> work);
 
   application::DispatchRepository& runs_;
   application::MessageQueue& queue_;
   application::Metrics& metrics_;
   domain::Strategy strategy_;
   std::uint64_t dice_;  // moves on with every plan, so that round_robin goes round
+  // What a worker's queue did not take, as far as this process knows.
+  std::map<IncarnationId, std::vector<application::TaskExecution>> unsent_;
 };
 
 }  // namespace scheduler::dispatcher

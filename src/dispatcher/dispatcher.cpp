@@ -17,7 +17,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Micros kErrorPauseMin = 50ms;
-constexpr Micros kErrorPauseMax = 1s;  // servers that are away are behind circuit breakers: asking costs nothing
+constexpr Micros kErrorPauseMax = kPoll;  // what was away and is back is found as soon as anything else
 
 }  // namespace
 
@@ -39,8 +39,9 @@ Dispatcher::Dispatcher(Ports ports, Settings settings)
   add(*fire_, std::make_unique<FireLoop>(store.slots(), queue, zones, metrics, *dispatch_));
   add(*dispatch_, std::make_unique<DispatchLoop>(store.dispatch(), queue, metrics, random, settings.strategy));
   add(*resting_, std::make_unique<StatusLoop>(store.dispatch(), queue, metrics, *dispatch_, wait));
-  add(*resting_, std::make_unique<HeartbeatLoop>(store, queue, settings.worker_timeout, wakes, wait));
-  add(*rescue_, std::make_unique<RescueLoop>(store, queue, metrics, clock, settings.worker_timeout, *dispatch_));
+  add(*resting_, std::make_unique<HeartbeatLoop>(store, queue, settings.worker_timeout, wakes, hearing_, wait));
+  add(*rescue_,
+      std::make_unique<RescueLoop>(store, queue, metrics, clock, settings.worker_timeout, hearing_, *dispatch_));
   add(*resting_, std::make_unique<LogLoop>(store.logs(), queue, wait));
   add(*resting_, std::make_unique<NudgeLoop>(queue, wakes, wait));
 }

@@ -54,6 +54,7 @@ class Dispatcher {
   Ports ports_;
   Seconds worker_timeout_;
   std::unique_ptr<WakeSignal> fire_, dispatch_, rescue_, resting_;
+  Hearing hearing_;
   std::vector<std::unique_ptr<Loop>> loops_;
   std::vector<WakeSignal*> wake_of_;                 // loops_[i] rests on wake_of_[i] …
   std::vector<std::unique_ptr<WakeSignal>> pauses_;  // … and pauses_[i] after an error

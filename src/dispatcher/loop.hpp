@@ -28,6 +28,12 @@ class Loop {
   virtual void interrupt() {}
 };
 
+// Whether this dispatcher hears workers at all: told by the loop that reads their heartbeats, and asked before anybody
+// is declared dead. Outlives the loops.
+struct Hearing {
+  bool is_deaf = false;
+};
+
 // How the loops wake each other. The signals outlive the loops.
 struct Wakes {
   WakeSignal& fire;

@@ -47,23 +47,32 @@ Ended overdue(const RunContext& it, TimePoint now) {
 }  // namespace
 
 Async<Tick> RescueLoop::tick() {
-  const auto began = clock_.elapsed();
-  CO_CHECK(forgive_own_silence(began));
+  CO_TRY(const auto dead, bury(clock_.elapsed()));
+  CO_TRY(auto view, store_.dispatch().to_rescue(kRunsMax));
+  const bool more = view.orphaned.size() + view.overdue.size() >= kRunsMax;
+  CO_TRY(const auto rescued, take_back(std::move(view)));
+  co_return Tick{.done = rescued + dead, .rest = more ? Micros{0} : std::min(kPoll, Micros{worker_timeout_} / 4)};
+}
+
+// Declares the silent ones dead. While the broker is away nobody is heard, and nobody is judged; a dispatcher that does
+// hear them may.
+Async<std::size_t> RescueLoop::bury(Micros now) {
+  if (hearing_.is_deaf) {
+    last_heard_.reset();
+    co_return 0;
+  }
+  CO_CHECK(forgive_own_silence(now));
   CO_TRY(const auto dead, store_.workers().expire());
-  last_heard_ = began;
+  last_heard_ = now;
   for (const auto& worker : dead)
     log::warning("worker declared dead: its heartbeats stopped",
                  {{"worker", worker.id.value}, {"incarnation", worker.incarnation.value}});
   metrics_.add(Counter::workers_dead, dead.size());
-  CO_TRY(auto view, store_.dispatch().to_rescue(kRunsMax));
-  const bool more = view.orphaned.size() + view.overdue.size() >= kRunsMax;
-  CO_TRY(const auto rescued, take_back(std::move(view)));
-  co_return Tick{.done = rescued + dead.size(),
-                 .rest = more ? Micros{0} : std::min(kPoll, Micros{worker_timeout_} / 4)};
+  co_return dead.size();
 }
 
-// After a pause of this process, an outage of the store, or at the start nobody can know who was silent: everyone gets
-// one more timeout.
+// After a pause of this process, an outage of store or broker, or at the start nobody can know who was silent: everyone
+// gets one more timeout.
 Async<void> RescueLoop::forgive_own_silence(Micros now) {
   const bool was_away = !last_heard_ || now - *last_heard_ > Micros{worker_timeout_} / 2;
   if (was_away) co_return co_await store_.workers().extend_deadlines(worker_timeout_);

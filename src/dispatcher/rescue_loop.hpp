@@ -11,17 +11,19 @@ namespace scheduler::dispatcher {
 class RescueLoop final : public Loop {
  public:
   RescueLoop(application::Store& store, application::MessageQueue& queue, application::Metrics& metrics,
-             const Clock& clock, Seconds worker_timeout, WakeSignal& dispatch)
+             const Clock& clock, Seconds worker_timeout, const Hearing& hearing, WakeSignal& dispatch)
       : store_(store),
         queue_(queue),
         metrics_(metrics),
         clock_(clock),
         worker_timeout_(worker_timeout),
+        hearing_(hearing),
         dispatch_(dispatch) {}
   std::string_view name() const override { return "rescue"; }
   Async<Tick> tick() override;
 
  private:
+  Async<std::size_t> bury(Micros now);
   Async<void> forgive_own_silence(Micros now);
   Async<std::size_t> take_back(application::RescueView view);
 
@@ -30,8 +32,9 @@ class RescueLoop final : public Loop {
   application::Metrics& metrics_;
   const Clock& clock_;
   Seconds worker_timeout_;
+  const Hearing& hearing_;
   WakeSignal& dispatch_;
-  std::optional<Micros> last_heard_;  // when the store last told who is silent; monotonic
+  std::optional<Micros> last_heard_;  // when the store last told who is silent; monotonic; nothing: not since we hear
 };
 
 }  // namespace scheduler::dispatcher

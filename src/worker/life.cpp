@@ -21,6 +21,7 @@ constexpr Micros kPartialLineMax = 500ms;
 constexpr std::size_t kLogBytesMax = 1 << 20;  // per message
 constexpr Micros kRetryPauseMin = 100ms;
 constexpr Micros kRetryPauseMax = 1s;  // behind a circuit breaker asking costs nothing, and the return shows soon
+constexpr Micros kAnswerWait = 400ms;  // what a heartbeat and the answer to it take
 constexpr Micros kLastWords = 5s;      // what nobody needs to hear is not said for longer
 
 domain::Outcome cancelled(domain::Reason why, const domain::Outcome& seen) {
@@ -100,7 +101,8 @@ Life::Life(asio::io_context& io, Ports& ports, const Settings& settings, Incarna
       beat_(ports.timer.wake_signal()),
       deadline_(ports.timer.wake_signal()),
       over_(ports.timer.wake_signal()),
-      window_began_(ports.clock.elapsed()),
+      last_beat_(ports.clock.elapsed()),
+      window_began_(last_beat_),
       idle_since_(window_began_) {}
 
 Life::~Life() = default;
@@ -114,6 +116,7 @@ asio::awaitable<Life::End> Life::run() {
   loops_.spawn("worker logs", send_logs());
   while (!end_) co_await over_->wait(1h);
   co_await finish_attempts();
+  co_await hand_back_last_work();
   closing_ = true;
   work_->interrupt();
   for (auto* signal : {start_.get(), report_.get(), log_.get(), beat_.get(), deadline_.get()}) signal->notify();
@@ -128,6 +131,7 @@ asio::awaitable<Life::End> Life::run() {
 
 void Life::drain() {
   draining_ = true;
+  last_work_ = ports_.clock.elapsed();
   for (const auto& work : held_.take_ready()) hand_back(work);
   beat_->notify();
   end_of_life(End::left);
@@ -160,6 +164,11 @@ asio::awaitable<void> Life::finish_attempts() {
   co_await attempts_.join();
 }
 
+asio::awaitable<void> Life::hand_back_last_work() {
+  const auto left = [this] { return last_work_ + settings_.last_work_wait - ports_.clock.elapsed(); };
+  while (*end_ == End::left && !give_up_at_ && left() > 0us) co_await over_->wait(left());
+}
+
 // --- taking work ---
 
 asio::awaitable<void> Life::receive() {
@@ -183,6 +192,7 @@ asio::awaitable<void> Life::receive() {
 
 void Life::take(const std::vector<TaskExecution>& work) {
   go_on();
+  last_work_ = ports_.clock.elapsed();
   // Also while leaving: a doubled message of a run that is being executed must not hand it back.
   for (const auto& it : work)
     if (held_.accept(it) == HeldRuns::Accepted::stale)
@@ -229,8 +239,21 @@ void Life::hand_back(const TaskExecution& work) {
 
 // --- executing ---
 
+// Whoever was not heard for so long may have been declared dead, and its runs given to others: stopped and woken up
+// again, or cut off. It says that it lives, and waits for what there is to answer before anything more begins.
+void Life::note_silence(Micros now) {
+  if (now - last_beat_ <= 2 * settings_.heartbeat_interval || begin_from_ == Micros::max()) return;
+  begin_from_ = Micros::max();
+  beat_->notify();
+}
+
 asio::awaitable<void> Life::start_attempts() {
   while (!closing_) {
+    note_silence(ports_.clock.elapsed());
+    if (held_.ready() > 0 && ports_.clock.elapsed() < begin_from_) {
+      co_await start_->wait(kAnswerWait / 4);
+      continue;
+    }
     while (held_.running() < static_cast<std::size_t>(settings_.slots)) {
       auto run = held_.begin_next(ports_.clock.elapsed());
       if (!run) {
@@ -439,8 +462,16 @@ asio::awaitable<void> Life::heartbeats() {
   for (Micros pause = kSecondBeat; !closing_; pause = settings_.heartbeat_interval) {
     measure_rate();
     announced_prefetch_ = prefetch_;
+    const auto now = ports_.clock.elapsed();
+    note_silence(now);
     const auto sent = co_await ports_.queue.publish_message(kHeartbeatQueue, Message{beat(false)});
-    if (!sent) log::warning("heartbeat not sent", {{"why", sent.error().message}});
+    if (sent) {
+      last_beat_ = now;
+      if (begin_from_ == Micros::max()) begin_from_ = now + kAnswerWait;
+    } else {
+      log::warning("heartbeat not sent", {{"why", sent.error().message}});
+      pause = kRetryPauseMax;
+    }
     if (!closing_) co_await beat_->wait(std::min(pause, settings_.heartbeat_interval));
   }
 }

@@ -45,6 +45,9 @@ struct Settings {
   int slots = 1;
   Micros heartbeat_interval = std::chrono::seconds{5};
   Micros drain_timeout = std::chrono::seconds{30};
+  // Dispatchers hear of a drain a moment later: a worker that leaves hands back what they send until nothing has come
+  // for so long. Zero where they are told at once.
+  Micros last_work_wait{0};
 };
 
 class Life {
@@ -73,6 +76,7 @@ class Life {
   asio::awaitable<void> send_logs();
   asio::awaitable<void> heartbeats();
   asio::awaitable<void> finish_attempts();
+  asio::awaitable<void> hand_back_last_work();
 
   void take(const std::vector<application::TaskExecution>& work);
   void obey(const application::TaskControl& control);
@@ -80,6 +84,7 @@ class Life {
   void hand_back(const application::TaskExecution& work);
   void report(application::StatusUpdate update, std::optional<Micros> began);
   void report_end(const HeldRun& run, domain::Outcome outcome, std::int64_t log_lines);
+  void note_silence(Micros now);
   void go_on();
   void go_idle();
   void limit_last_words();
@@ -108,6 +113,9 @@ class Life {
   std::uint64_t next_deadline_ = 0;
   std::optional<End> end_;
   std::optional<Micros> give_up_at_;  // Clock::elapsed() after which nothing is published again that was refused
+  Micros last_beat_{0};               // the last one that the queue took left then
+  Micros begin_from_{0};              // nothing begins before; max(): until a heartbeat is taken
+  Micros last_work_{0};               // when work came, or the drain began
   bool draining_ = false;
   bool closing_ = false;  // loops end
   // Ended attempts since `window_began_`, for the prefetch. Time without work does not count: bursts that come again

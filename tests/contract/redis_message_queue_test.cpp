@@ -1,5 +1,6 @@
 #include "infrastructure/redis/redis_message_queue.hpp"
 
+#include "application/ports/dispatch_repository.hpp"
 #include "config/broker_url.hpp"
 #include "contract/broker_under_test.hpp"
 #include "contract/server_process.hpp"
@@ -32,6 +33,13 @@ std::unique_ptr<QueueUnderTest> make_redis() {
 INSTANTIATE_TEST_SUITE_P(RedisStreams, MessageQueueContract, ::testing::Values(&make_redis));
 
 // --- what only this adapter has ---
+
+// Reports in the hands of a dispatcher that was killed came back after half a minute: by then their runs counted as
+// missing, had been taken back, and were done again.
+TEST(RedisSettings, ClaimAfter_ReportsOfADeadDispatcherComeBackBeforeTheirRunsCountAsMissing) {
+  const auto claim_after = RedisMessageQueue::Settings{}.claim_after;
+  EXPECT_LT(claim_after + claim_after / 6, Micros{application::kMissingGrace}) << "it is looked for six times as often";
+}
 
 // A Redis of the test's own, and queues in it.
 class RedisFaults : public ::testing::Test {

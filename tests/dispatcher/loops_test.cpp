@@ -1,4 +1,5 @@
 #include "dispatcher/dispatcher_world.hpp"
+#include "dispatcher/heartbeat_loop.hpp"
 
 #include <chrono>
 #include <map>
@@ -101,13 +102,56 @@ TEST_F(DispatchTick, AnotherDispatcherWasFirst_PublishesOnlyWhatItWon) {
   EXPECT_EQ(metrics.count(Counter::runs_dispatched), 2u);
 }
 
-TEST_F(DispatchTick, PublishFails_RunsAreSentAgainOnceTheyAreMissed) {
+// It waited until the run was missed, more than twenty seconds: a short outage of the broker held up whatever was
+// dispatched during it.
+TEST_F(DispatchTick, PublishFails_TheSameWorkIsSentAgain) {
   worker("w1", 1);
   store.add_run(task());
   faults.fail_while([](std::string_view call) { return call == "publish worker.1"; });
   EXPECT_EQ(done("dispatch"), 1u) << "the row is the truth";
   EXPECT_EQ(run({1}).state, RunState::dispatched);
+  EXPECT_EQ(done("dispatch"), 0u);
+  EXPECT_EQ(mail(1), "");
   faults.heal();
+  (void)done("dispatch");
+  EXPECT_EQ(mail(1), "run 1/1") << "with its token: whoever has it already refuses the second one";
+  (void)done("dispatch");
+  EXPECT_EQ(mail(1), "");
+}
+
+TEST_F(DispatchTick, QueueTakesNothing_ItsWorkerGetsNothingMore) {
+  worker("w1", 1);
+  store.add_run(task());
+  faults.fail_while([](std::string_view call) { return call == "publish worker.1"; });
+  EXPECT_EQ(done("dispatch"), 1u);
+  store.add_run(task());
+  EXPECT_EQ(done("dispatch"), 0u);
+  EXPECT_EQ(run({2}).state, RunState::pending);
+  worker("w2", 2);
+  EXPECT_EQ(done("dispatch"), 1u) << "one worker's queue holds up nobody else";
+  EXPECT_EQ(mail(2), "run 2/1");
+}
+
+TEST_F(DispatchTick, WorkNotSent_IsLeftOnceItIsSettled) {
+  worker("w1", 1);
+  const auto t = task();
+  for (int i = 0; i < 3; ++i) store.add_run(t);
+  faults.fail_while([](std::string_view call) { return call == "publish worker.1"; });
+  EXPECT_EQ(done("dispatch"), 3u);
+  run({1}).token = 2;                  // taken back
+  run({2}).state = RunState::running;  // the message had arrived
+  faults.heal();
+  (void)done("dispatch");
+  EXPECT_EQ(mail(1), "run 3/1");
+}
+
+TEST_F(DispatchTick, DispatcherDiesWithUnsentWork_RunsAreSentAgainOnceTheyAreMissed) {
+  worker("w1", 1);
+  store.add_run(task());
+  faults.fail_while([](std::string_view call) { return call == "publish worker.1"; });
+  EXPECT_EQ(done("dispatch"), 1u);
+  faults.heal();
+  begin_dispatcher();
   (void)tick("rescue");
   for (int second = 0; second < 30; ++second) {
     clock.advance(1s);
@@ -321,6 +365,38 @@ TEST_F(HeartbeatTick, Leaving_RunsAreTakenBackAtOnce) {
   EXPECT_EQ(run(id).state, RunState::pending);
 }
 
+// The farewell was faster than the last reports: what had succeeded was done again, and at_most_once runs failed.
+TEST_F(HeartbeatTick, Leaving_LastReportsMayComeAfterTheFarewell) {
+  const auto id = held(RunState::running), other = held();
+  (void)tick("rescue");
+  beat("w1", 1, {}, true);
+  (void)done("heartbeat");
+  EXPECT_EQ(store.worker_rows.at({1}).info.state, domain::WorkerState::draining) << "it gets nothing more";
+  EXPECT_EQ(done("rescue"), 0u);
+  report({ended(id, 1), handed_back(other, 1)});
+  EXPECT_EQ(done("status"), 2u);
+  (void)done("heartbeat");
+  EXPECT_EQ(store.worker_rows.at({1}).info.state, domain::WorkerState::dead);
+  EXPECT_EQ(done("rescue"), 0u);
+  EXPECT_EQ(run(id).state, RunState::succeeded);
+  EXPECT_EQ(run(other).lost_attempts, 0);
+}
+
+TEST_F(HeartbeatTick, Leaving_RunsWithoutAReportAreTakenBackSoon) {
+  const auto id = held();
+  (void)tick("rescue");
+  beat("w1", 1, {}, true);
+  for (auto waited = 0s; waited < kLeaveGrace; waited += 1s) {
+    (void)done("heartbeat");
+    EXPECT_EQ(done("rescue"), 0u);
+    clock.advance(1s);
+  }
+  (void)done("heartbeat");
+  EXPECT_EQ(store.worker_rows.at({1}).info.state, domain::WorkerState::dead);
+  EXPECT_EQ(done("rescue"), 1u);
+  EXPECT_EQ(run(id).state, RunState::pending);
+}
+
 TEST_F(HeartbeatTick, RunNotListed_IsMissingOnceItMustBeKnown) {
   const auto id = held();
   clock.advance(9s);
@@ -434,6 +510,48 @@ TEST_F(RescueTick, AfterAnOutageOfTheStore_NobodyIsDeclaredDead) {
   faults.heal();
   EXPECT_EQ(done("rescue"), 0u);
   EXPECT_EQ(store.worker_rows.at({1}).info.state, domain::WorkerState::alive);
+}
+
+// Every restart of the broker that took longer than the timeout killed everything that ran.
+TEST_F(RescueTick, WhileTheBrokerIsAway_NobodyIsDeclaredDead) {
+  worker("w1", 1);
+  (void)done("rescue");
+  faults.fail_while([](std::string_view call) { return call == "receive heartbeats"; });
+  for (int i = 0; i < 120; ++i) {
+    EXPECT_FALSE(tick("heartbeat"));
+    EXPECT_EQ(done("rescue"), 0u);
+    clock.advance(500ms);
+  }
+  faults.heal();
+  (void)done("heartbeat");
+  EXPECT_EQ(done("rescue"), 0u);
+  EXPECT_EQ(store.worker_rows.at({1}).info.state, domain::WorkerState::alive);
+  EXPECT_EQ(store.worker_rows.at({1}).info.heartbeat_due, clock.now() + settings.worker_timeout);
+  for (int i = 0; i < 61; ++i) {
+    (void)done("heartbeat");
+    (void)done("rescue");
+    clock.advance(500ms);
+  }
+  EXPECT_EQ(store.worker_rows.at({1}).info.state, domain::WorkerState::dead) << "it was silent after the outage too";
+}
+
+TEST_F(RescueTick, OneDispatcherIsCutOff_TheOtherOneStillDeclaresDead) {
+  worker("w1", 1);
+  (void)done("rescue");
+  auto deaf = std::move(dispatcher);
+  begin_dispatcher();
+  for (int i = 0; i < 62; ++i) {
+    faults.fail_while([](std::string_view call) { return call == "receive heartbeats"; });
+    std::swap(dispatcher, deaf);
+    EXPECT_FALSE(tick("heartbeat"));
+    EXPECT_EQ(done("rescue"), 0u);
+    std::swap(dispatcher, deaf);
+    faults.heal();
+    (void)done("heartbeat");
+    (void)done("rescue");
+    clock.advance(500ms);
+  }
+  EXPECT_EQ(store.worker_rows.at({1}).info.state, domain::WorkerState::dead);
 }
 
 TEST_F(RescueTick, StartWithTheStoreAway_StillForgives) {

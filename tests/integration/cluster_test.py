@@ -5,58 +5,12 @@ APIs, two dispatchers, three workers that know no database. One of each is kille
 usage: cluster_test.py BIN_DIRECTORY rabbitmq|redis_stream ENV_FILE
 Exit code 77 where the servers are not up (./dev services up).
 """
-import os
-import secrets
-import subprocess
 import sys
 import tempfile
 
 from broker_test import VARIABLES, broker_url
-from scheduler_process import Scheduler, wait_for
-
-PSQL = "/usr/lib/postgresql/15/bin/psql"
-PRODUCTION = os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "..", "config", "production.toml")
-WORKER_TIMEOUT = 3
-
-
-class Cluster:
-    def __init__(self, programs, directory, database, broker, broker_type, database_for_programs=None):
-        self.programs, self.directory, self.parts = programs, directory, {}
-        self.schema = "cluster_" + secrets.token_hex(4)
-        self.server = database
-        self.ask(f"CREATE SCHEMA {self.schema}")
-        # Beside the URLs only what keeps tests apart and makes them quick.
-        self.shared = {"CONFIG": PRODUCTION, "MESSAGE_QUEUE__TYPE": broker_type,
-                       "MESSAGE_QUEUE__URL_FILE": self.secret("broker", broker), "MESSAGE_QUEUE__PREFIX": self.schema,
-                       "WORKER__HEARTBEAT_INTERVAL_SECONDS": "1", "DISPATCHER__WORKER_TIMEOUT_SECONDS": str(WORKER_TIMEOUT)}
-        url = f"{database_for_programs or database}?options=-csearch_path%3D{self.schema}"
-        self.store = {"DATABASE__URL_FILE": self.secret("database", url), "DATABASE__MAX_CONNECTIONS": "3"}
-
-    def secret(self, name, text):
-        path = os.path.join(self.directory, name)
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-            file.write(text + "\n")
-        return path
-
-    def ask(self, sql):
-        return subprocess.run([PSQL, self.server, "-XAtqc", f"SET search_path = {self.schema}; {sql}"], check=True,
-                              capture_output=True, text=True).stdout.strip()
-
-    def start(self, kind, name):
-        # A worker is told of no database at all.
-        settings = self.shared | ({"WORKER__WORKER_ID": name, "WORKER__SLOTS": "4"} if kind == "worker" else self.store)
-        part = Scheduler(os.path.join(self.programs, f"scheduler-{kind}"), os.path.join(self.directory, name), **settings)
-        part.start()
-        self.parts[name] = part
-        return part
-
-    def close(self):
-        for part in self.parts.values():
-            if part.process.poll() is None:
-                part.process.terminate()
-        codes = {name: part.process.wait(timeout=30) for name, part in self.parts.items()}
-        self.ask(f"DROP SCHEMA {self.schema} CASCADE")
-        return codes
+from cluster import Cluster
+from scheduler_process import wait_for
 
 
 def check(cluster):

@@ -15,7 +15,7 @@ import urllib.parse
 import urllib.request
 
 from broker_test import VARIABLES, broker_url
-from cluster_test import Cluster
+from cluster import Cluster
 from scheduler_process import wait_for
 from tcp_proxy import TcpProxy
 

@@ -5,47 +5,13 @@ prove from the database that nothing was lost or doubled.
 usage: postgres_test.py PATH_TO_SCHEDULER PATH_TO_SERVICES_SH; exit status 77: no PostgreSQL is installed
 """
 import os
-import re
 import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 
+from private_servers import Servers, even_while_away, missing
 from scheduler_process import Scheduler, wait_for
-
-BIN = "/usr/lib/postgresql/15/bin"
-
-
-class Server:
-    """A private PostgreSQL, started and stopped by scripts/services.sh."""
-
-    def __init__(self, services, directory):
-        self.services = services
-        self.environment = os.environ | {"SCHEDULER_SERVICES_DIR": directory}
-        self.up()
-        with open(os.path.join(directory, "env"), encoding="utf-8") as file:
-            self.url = re.search(r"SCHEDULER_TEST_POSTGRES_URL=(\S+)", file.read()).group(1)
-
-    def up(self):
-        subprocess.run([self.services, "up", "postgres"], env=self.environment, check=True)
-
-    def down(self):
-        subprocess.run([self.services, "down", "postgres"], env=self.environment, check=True)
-
-    def ask(self, sql):
-        return subprocess.run([f"{BIN}/psql", self.url, "-XAtc", sql], check=True, capture_output=True,
-                              text=True).stdout.strip()
-
-
-def even_while_away(condition):
-    """The same condition, not met while server or scheduler cannot be asked."""
-    def asked():
-        try:
-            return condition()
-        except (urllib.error.URLError, subprocess.CalledProcessError):
-            return None
-    return asked
 
 
 def check(server, scheduler):
@@ -53,7 +19,7 @@ def check(server, scheduler):
     second = subprocess.run([scheduler.program, "--data-dir", scheduler.data_dir, "--bind", "127.0.0.1:0"],
                             env=scheduler.environment, capture_output=True, text=True, timeout=30)
     assert second.returncode == 1 and "already runs" in second.stderr, (second.returncode, second.stderr)
-    assert server.url.split(":")[2].split("@")[0] not in second.stderr, "the password is in a message"
+    assert server.urls["postgres"].split(":")[2].split("@")[0] not in second.stderr, "the password is in a message"
 
     task = scheduler.call("POST", "/api/tasks", {"name": "every second", "task_type": "shell", "schedule": "* * * * * *",
                                                  "overlap_policy": "allow", "misfire_policy": "all",
@@ -94,13 +60,13 @@ def check(server, scheduler):
 
 
 def main(program, services):
-    if not os.path.exists(f"{BIN}/postgres"):
+    if missing(["postgres"]):
         print("skipped: PostgreSQL 15 is not installed; ./dev services up brings it")
         raise SystemExit(77)
     with tempfile.TemporaryDirectory() as directory:
         os.chmod(directory, 0o755)  # the server's own user works below it
-        server = Server(services, os.path.join(directory, "server"))
-        scheduler = Scheduler(program, os.path.join(directory, "data"), DATABASE__URL=server.url)
+        server = Servers(services, os.path.join(directory, "server"), "postgres")
+        scheduler = Scheduler(program, os.path.join(directory, "data"), DATABASE__URL=server.urls["postgres"])
         try:
             check(server, scheduler)
         finally:

@@ -14,6 +14,7 @@ class Scheduler:
         self.program, self.data_dir, self.process, self.url = program, data_dir, None, None
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith("SCHEDULER_")}
         self.environment |= {"SCHEDULER_" + name: value for name, value in settings.items()}
+        self.log = os.devnull  # where what it says after "ready" is appended
 
     def start(self):
         self.process = subprocess.Popen(
@@ -23,15 +24,15 @@ class Scheduler:
             if found := re.search(r'"port":"?(\d+)', line):
                 self.url = f"http://127.0.0.1:{found.group(1)}"
             if '"msg":"ready"' in line:
-                # What it says later is nobody's business here, but it must not fill the pipe.
-                subprocess.Popen(["cat"], stdin=self.process.stderr, stdout=subprocess.DEVNULL)
+                with open(self.log, "ab") as log:  # it must not fill the pipe
+                    subprocess.Popen(["cat"], stdin=self.process.stderr, stdout=log)
                 return
         raise SystemExit(f"the scheduler did not start; exit code {self.process.wait()}")
 
-    def call(self, method, path, body=None):
+    def call(self, method, path, body=None, **headers):
         request = urllib.request.Request(self.url + path, method=method,
                                          data=None if body is None else json.dumps(body).encode(),
-                                         headers={"Content-Type": "application/json"})
+                                         headers={"Content-Type": "application/json"} | headers)
         with urllib.request.urlopen(request, timeout=20) as reply:
             return json.load(reply)["data"]
 

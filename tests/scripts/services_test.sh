@@ -29,6 +29,19 @@ for name in redis postgres; do kill -9 "$(first_process $name)"; done
 "$services" up redis postgres
 running || fail "they do not come back after kill -9"
 
+# PostgreSQL's own processes lead sessions of their own: one that outlives its server would work on the next one's data.
+server=$(first_process postgres)
+"$services" kill redis postgres
+running && fail "they run after 'kill'"
+for stat in /proc/[0-9]*/stat; do
+  [[ $(readlink "${stat%stat}cwd") != "$SCHEDULER_SERVICES_DIR/postgres"* ]] || fail "a process of server $server survived it"
+done
+"$services" up redis
+"$services" status redis >/dev/null || fail "one alone does not come back after 'kill'"
+"$services" status postgres >/dev/null && fail "one that nobody asked for came back"
+"$services" up redis postgres
+running || fail "they do not come back after 'kill'"
+
 "$services" down redis postgres
 running && fail "they run after 'down'"
 [[ ! -e $SCHEDULER_SERVICES_DIR/env ]] || fail "the env file outlives the servers"

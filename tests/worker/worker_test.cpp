@@ -266,13 +266,13 @@ TEST_F(WorkerRun, BreakerOpensMeanwhile_NothingIsLostAndTheReturnIsNoticedSoon) 
   EXPECT_THAT(executor.began(), SizeIs(3)) << "nothing is done twice";
 }
 
-TEST_F(WorkerRun, HeartbeatsRefused_ComeAgainAtTheNextInterval) {
+TEST_F(WorkerRun, HeartbeatsRefused_ComeAgainWithinASecond) {
   faults.fail_while([](std::string_view call) { return call == "publish heartbeats"; });
   start();
   timer.advance(12s);
   EXPECT_THAT(beats(), IsEmpty());
   faults.heal();
-  timer.advance(5s);
+  timer.advance(1s);
   EXPECT_THAT(beats(), SizeIs(1));
 }
 
@@ -331,6 +331,24 @@ TEST_F(WorkerRun, Stop_Idle_LeavesAtOnce) {
   ASSERT_EQ(ended, Worker::End::stopped) << "without any time passing";
   EXPECT_TRUE(beats().back().leaving);
   EXPECT_EQ(beats().back().worker.state, domain::WorkerState::draining);
+  EXPECT_EQ(depth(worker_queue(id)), 0u);
+}
+
+// Dispatchers that had not heard of the drain yet sent work to a queue that was about to be removed: it counted as
+// lost.
+TEST_F(WorkerRun, Stop_WorkUnderWay_IsHandedBack) {
+  settings.last_work_wait = 250ms;
+  start();
+  const auto id = incarnation();
+  worker->stop();
+  timer.advance(200ms);
+  send({work(1)});
+  EXPECT_EQ(news(), "1 handed back");
+  timer.advance(200ms);
+  EXPECT_FALSE(ended) << "more may come";
+  timer.advance(100ms);
+  EXPECT_EQ(ended, Worker::End::stopped);
+  EXPECT_TRUE(beats().back().leaving);
   EXPECT_EQ(depth(worker_queue(id)), 0u);
 }
 
@@ -476,6 +494,44 @@ TEST_F(WorkerRun, StopWhileALifeBegins_LeavesInOrder) {
 }
 
 // --- declared dead ---
+
+// It began what it still held before it could hear that its runs had long been given to others.
+TEST_F(WorkerRun, WokenAfterAPause_BeginsNothingBeforeItIsAnswered) {
+  executor.script_others({.takes = 10s, .stop_takes = 0s});
+  start();
+  send({work(1), work(2), work(3), work(4)});
+  const auto said = beats().size();
+  clock.advance(60s);  // SIGSTOP, SIGCONT
+  timer.advance(1us);
+  EXPECT_EQ(news(), "1 began, 2 began, 1 succeeded, 2 succeeded");
+  EXPECT_GT(beats().size(), said) << "it says at once that it lives";
+  send(TaskControl{.kind = TaskControl::Kind::retire});
+  timer.advance(60s);
+  EXPECT_THAT(executor.began(), SizeIs(2));
+}
+
+TEST_F(WorkerRun, WokenAfterAPauseAndStillWanted_GoesOn) {
+  executor.script_others({.takes = 10s});
+  start();
+  send({work(1), work(2), work(3)});
+  clock.advance(60s);
+  timer.advance(1us);
+  EXPECT_THAT(executor.began(), SizeIs(2));
+  timer.advance(2s);
+  EXPECT_THAT(executor.began(), SizeIs(3));
+}
+
+TEST_F(WorkerRun, CutOffFromTheQueue_BeginsNothingMore) {
+  executor.script_others({.takes = 20s});
+  start();
+  send({work(1), work(2), work(3)});
+  faults.fail_while([](std::string_view call) { return call.starts_with("publish"); });
+  timer.advance(40s);
+  EXPECT_THAT(executor.began(), SizeIs(2));
+  faults.heal();
+  timer.advance(3s);
+  EXPECT_THAT(executor.began(), SizeIs(3));
+}
 
 TEST_F(WorkerRun, Retire_BeginsANewIncarnationAndForgetsTheOld) {
   executor.script_others({.takes = 60s, .stop_takes = 1s});

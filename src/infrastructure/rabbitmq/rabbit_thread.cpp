@@ -19,7 +19,9 @@
 namespace scheduler::infrastructure {
 namespace {
 
-constexpr int kHeartbeatSeconds = 20;
+// A consumer that is stopped is given up after two of them, and what it held goes to others: before the runs on which
+// it reports count as missing.
+constexpr int kHeartbeatSeconds = 5;
 constexpr int kFrameBytesMax = 128 << 10;
 constexpr Micros kTurn = std::chrono::milliseconds{500};  // heartbeats are sent from here
 // A broker that went away without a word, or does not read for so long, is given up.

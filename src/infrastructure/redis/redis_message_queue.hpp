@@ -25,9 +25,9 @@ class RedisMessageQueue final : public application::MessageQueue {
   struct Settings {
     RedisConnection::Settings server;
     std::string prefix = "scheduler";
-    std::size_t depth_max = 100'000;  // messages of one queue, waiting or out
-    std::size_t dead_max = 10'000;    // dead letters that are kept
-    Micros claim_after = std::chrono::seconds{30};
+    std::size_t depth_max = 100'000;               // messages of one queue, waiting or out
+    std::size_t dead_max = 10'000;                 // dead letters that are kept
+    Micros claim_after = std::chrono::seconds{5};  // well before a run on which it reports counts as missing
     Micros expiry = std::chrono::hours{24 * 7};
   };
 

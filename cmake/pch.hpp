@@ -1,5 +1,5 @@
-// The headers that nearly every file needs, and those that take longest to read. Every file still includes what it uses:
-// the preset `lint` builds without this.
+// The headers that nearly every file needs, and those that take longest to read. Every file still includes what it
+// uses: the preset `lint` builds without this.
 #pragma once
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>

@@ -17,6 +17,18 @@ void write_reason(JsonWriter& json, domain::Reason reason, const std::string& me
   json.member("message", message);
 }
 
+void write_gate(JsonWriter& json, const domain::Gate& gate) {
+  json.begin_object()
+      .member("code", name_of(gate.code))
+      .member("sentence", gate.sentence)
+      .member("remedy", gate.remedy.empty() ? std::nullopt : std::optional(gate.remedy))
+      .member("since", gate.since)
+      .member("opens_at", gate.opens_at)
+      .member("runs", gate.runs)
+      .member("workers", gate.workers)
+      .end_object();
+}
+
 }  // namespace
 
 // The mark in the row is for a worker that has yet to stop it; a run that no worker held was cancelled without one.
@@ -63,6 +75,22 @@ void write_attempt(JsonWriter& json, const domain::Attempt& attempt) {
       .member("duration_ms", duration_ms(attempt.started_at, attempt.ended_at));
   write_reason(json, attempt.reason, attempt.message);
   json.member("exit_code", attempt.exit_code).member("http_status", attempt.http_status).end_object();
+}
+
+void write_explained(JsonWriter& json, const application::RunExplained& explained) {
+  json.begin_object()
+      .member("run_id", explained.run.id)
+      .member("state", name_of(explained.run.state))
+      .member("answer", explained.gates.front().sentence);
+  json.key("gates").array(explained.gates, write_gate).end_object();
+}
+
+void write_explained(JsonWriter& json, const application::TaskExplained& explained) {
+  json.begin_object()
+      .member("task_id", explained.task.id)
+      .member("status", name_of(explained.task.spec.status))
+      .member("answer", explained.gates.front().sentence);
+  json.key("gates").array(explained.gates, write_gate).end_object();
 }
 
 void write_new_runs(JsonWriter& json, const application::NewRuns& made) {

@@ -3,11 +3,15 @@
 
 #include "api/json_writer.hpp"
 #include "application/ports/run_repository.hpp"
+#include "application/run_service.hpp"
+#include "application/task_service.hpp"
 
 namespace scheduler::api {
 
 void write_run(JsonWriter& json, const domain::TaskRun& run);
 void write_attempt(JsonWriter& json, const domain::Attempt& attempt);
+void write_explained(JsonWriter& json, const application::RunExplained& explained);
+void write_explained(JsonWriter& json, const application::TaskExplained& explained);
 void write_new_runs(JsonWriter& json, const application::NewRuns& made);
 void write_task_stats(JsonWriter& json, const application::TaskStats& stats);
 [[nodiscard]] std::string run_json(const domain::TaskRun& run);

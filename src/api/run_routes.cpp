@@ -44,6 +44,15 @@ Async<Reply> list_attempts(const Context& context, const Request& request) {
   co_return success(context, json.take());
 }
 
+Async<Reply> explain_run(const Context& context, const Request& request) {
+  CO_UNWRAP(const auto id, run_id(request));
+  CO_ENSURE(no_query(request));
+  CO_TRY(const auto explained, context.services.runs.why(id));
+  JsonWriter json;
+  write_explained(json, explained);
+  co_return success(context, json.take());
+}
+
 // 202 while a worker has yet to stop it.
 Async<Reply> cancel_run(const Context& context, const Request& request) {
   CO_UNWRAP(const auto id, run_id(request));
@@ -64,6 +73,7 @@ constexpr auto kRoutes = std::to_array<Route>({
     {"GET", "/api/runs/{id}", get_run, Permission::task_read},
     {"GET", "/api/task-runs/{id}", get_run, Permission::task_read},
     {"GET", "/api/runs/{id}/attempts", list_attempts, Permission::task_read},
+    {"GET", "/api/runs/{id}/why", explain_run, Permission::task_read},
     {"POST", "/api/runs/{id}/cancel", cancel_run, Permission::task_write},
     {"POST", "/api/runs/{id}/retry", retry_run, Permission::task_write},
 });

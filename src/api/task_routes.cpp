@@ -185,6 +185,15 @@ Async<Reply> get_task_stats(const Context& context, const Request& request) {
   co_return success(context, json.take());
 }
 
+Async<Reply> explain_task(const Context& context, const Request& request) {
+  CO_UNWRAP(const auto id, task_id(request));
+  CO_ENSURE(no_query(request));
+  CO_TRY(const auto explained, context.services.tasks.explain(id));
+  JsonWriter json;
+  write_explained(json, explained);
+  co_return success(context, json.take());
+}
+
 Async<Reply> next_fire_times(const Context& context, const Request& request) {
   CO_UNWRAP(const auto id, task_id(request));
   QueryReader query(request.query);
@@ -209,6 +218,7 @@ constexpr auto kRoutes = std::to_array<Route>({
     {"POST", "/api/tasks/{id}/resume", resume_task, Permission::task_write},
     {"GET", "/api/tasks/{id}/runs", list_runs_of_task, Permission::task_read},
     {"GET", "/api/tasks/{id}/stats", get_task_stats, Permission::task_read},
+    {"GET", "/api/tasks/{id}/explain", explain_task, Permission::task_read},
     {"GET", "/api/tasks/{id}/next", next_fire_times, Permission::task_read},
 });
 

@@ -1,6 +1,7 @@
 #include "application/run_service.hpp"
 
 #include "application/service_factory.hpp"
+#include "application/surroundings.hpp"
 
 #include <fmt/format.h>
 
@@ -36,6 +37,14 @@ class RunServiceImpl final : public RunService {
 
   Async<std::vector<domain::Attempt>> attempts(RunId id) override { return ports_.store.runs().attempts(id); }
 
+  Async<RunExplained> why(RunId id) override {
+    domain::WhyView view;
+    CO_TRY(view.run, ports_.store.runs().get(id));
+    if (!domain::is_terminal(view.run.state)) CO_CHECK(read_surroundings(view));
+    auto gates = domain::why(view);
+    co_return RunExplained{std::move(view.run), std::move(gates)};
+  }
+
   Async<LogPage> logs(RunId id, std::optional<int> attempt, std::int64_t after_line) override {
     CO_TRY(const auto run, ports_.store.runs().get(id));
     if (attempt && (*attempt < 1 || *attempt > std::max(1, run.attempt)))
@@ -65,6 +74,20 @@ class RunServiceImpl final : public RunService {
   }
 
  private:
+  // What an active run may be waiting for.
+  Async<void> read_surroundings(domain::WhyView& view) {
+    CO_TRY(auto around, surroundings(ports_.store));
+    view.now = around.now;
+    view.workers = std::move(around.workers);
+    const auto task = co_await ports_.store.tasks().get(view.run.task);
+    if (task) view.route = domain::route_of(task->spec);
+    if (!task && task.error().kind != ErrorKind::TaskNotFound) co_return std::unexpected(task.error());
+    if (view.run.state == domain::RunState::waiting) {
+      CO_TRY(view.earlier, active_runs(ports_.store, view.run.task));
+    }
+    co_return SchedulerResult<void>{};
+  }
+
   Async<bool> is_complete(domain::TaskRun run, LogPage page, std::optional<std::int64_t> total,
                           std::int64_t after_line) {
     if (!total || !domain::is_terminal(run.state)) co_return false;  // another attempt may follow this one

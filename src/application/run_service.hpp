@@ -3,6 +3,7 @@
 
 #include "application/ports/run_repository.hpp"
 #include "core/async.hpp"
+#include "domain/why.hpp"
 
 #include <optional>
 #include <vector>
@@ -15,6 +16,11 @@ struct LogPage {
   bool complete = false;         // the run has ended and these are its last lines
 };
 
+struct RunExplained {
+  domain::TaskRun run;
+  std::vector<domain::Gate> gates;  // at least one
+};
+
 class RunService {
  public:
   virtual ~RunService() = default;
@@ -23,6 +29,8 @@ class RunService {
   virtual Async<domain::TaskRun> wait(RunId id, Micros wait_max) = 0;
   virtual Async<Page<domain::TaskRun>> list(RunFilter filter, Paging paging) = 0;
   virtual Async<std::vector<domain::Attempt>> attempts(RunId id) = 0;
+  // Why it has not started, or why it ended as it did.
+  virtual Async<RunExplained> why(RunId id) = 0;
   // Output of one attempt (default: the last one) after line `after_line`. Validation for an attempt that never was.
   virtual Async<LogPage> logs(RunId id, std::optional<int> attempt, std::int64_t after_line) = 0;
   // The same, but waits up to `wait_max` for something new.

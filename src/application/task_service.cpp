@@ -2,6 +2,7 @@
 
 #include "application/nudge.hpp"
 #include "application/service_factory.hpp"
+#include "application/surroundings.hpp"
 #include "application/task_schedule.hpp"
 
 #include <fmt/format.h>
@@ -113,6 +114,17 @@ class TaskServiceImpl final : public TaskService {
     if (!task.spec.schedule) co_return std::vector<TimePoint>{};
     CO_UNWRAP(const auto schedule, schedule_of(task.spec, task.created_at, ports_.zones));
     co_return domain::slots(schedule, from.value_or(now), TimePoint::max(), static_cast<std::size_t>(count));
+  }
+
+  Async<TaskExplained> explain(TaskId id) override {
+    domain::TaskWhyView view;
+    CO_TRY(view.task, ports_.store.tasks().get(id));
+    CO_TRY(auto around, surroundings(ports_.store));
+    view.now = around.now;
+    view.workers = std::move(around.workers);
+    CO_TRY(view.active, active_runs(ports_.store, id));
+    auto gates = domain::why(view);
+    co_return TaskExplained{std::move(view.task), std::move(gates)};
   }
 
   Async<void> check_history(TaskId id) override {

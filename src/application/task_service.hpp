@@ -4,6 +4,7 @@
 #include "application/ports/run_repository.hpp"
 #include "application/ports/task_repository.hpp"
 #include "core/async.hpp"
+#include "domain/why.hpp"
 
 #include <memory>
 #include <optional>
@@ -34,6 +35,11 @@ struct Preview {
   std::vector<TimePoint> slots;  // strictly after `from`
 };
 
+struct TaskExplained {
+  domain::Task task;
+  std::vector<domain::Gate> gates;  // at least one
+};
+
 class TaskService {
  public:
   virtual ~TaskService() = default;
@@ -49,6 +55,8 @@ class TaskService {
   // The next `count` (1–1000) fire times after `from` (default now), as if the task were active; empty without a
   // schedule.
   virtual Async<std::vector<TimePoint>> next(TaskId id, std::optional<TimePoint> from, int count) = 0;
+  // What the task's next run waits for.
+  virtual Async<TaskExplained> explain(TaskId id) = 0;
   // A task that was deleted still has its runs. TaskNotFound for one that never was, or left none behind.
   virtual Async<void> check_history(TaskId id) = 0;
   virtual Async<TaskStats> stats(TaskId id) = 0;  // TaskNotFound as above

@@ -1,6 +1,7 @@
 // Runs: look, read along, wait, stop, do again.
 #include "cli/commands.hpp"
 #include "cli/follow_run.hpp"
+#include "cli/gates.hpp"
 #include "cli/paging_options.hpp"
 #include "cli/text.hpp"
 
@@ -218,13 +219,27 @@ Verb attempts_verb(Session& session) {
           }};
 }
 
+Verb why_verb(Session& session) {
+  auto id = std::make_shared<std::string>();
+  return {"why",
+          "Say why a run has not started, or why it ended as it did.",
+          {run_argument(*id)},
+          [&session, id]() -> Outcome<Exit> {
+            TRY(const auto run, run_id(*id));
+            TRY(const auto api, session.api());
+            TRY(const auto data, api.get(fmt::format("/api/runs/{}/why", run)));
+            show_gates(session, data);
+            return Exit::ok;
+          }};
+}
+
 }  // namespace
 
 Noun run_commands(Session& session) {
   return {"run",
           "Runs: one execution of a task each.",
           {list_verb(session), get_verb(session), logs_verb(session), watch_verb(session), wait_verb(session),
-           cancel_verb(session), retry_verb(session), attempts_verb(session)}};
+           cancel_verb(session), retry_verb(session), attempts_verb(session), why_verb(session)}};
 }
 
 }  // namespace scheduler::cli

@@ -1,6 +1,7 @@
 // Tasks: define, look, run now.
 #include "cli/commands.hpp"
 #include "cli/follow_run.hpp"
+#include "cli/gates.hpp"
 #include "cli/paging_options.hpp"
 #include "cli/text.hpp"
 
@@ -418,6 +419,20 @@ Verb next_verb(Session& session) {
           }};
 }
 
+Verb explain_verb(Session& session) {
+  auto task = std::make_shared<std::string>();
+  return {"explain",
+          "Say what the next run of a task waits for.",
+          {task_argument(*task)},
+          [&session, task]() -> Outcome<Exit> {
+            TRY(const auto api, session.api());
+            TRY(const auto id, api.task_id(*task));
+            TRY(const auto data, api.get(fmt::format("/api/tasks/{}/explain", id)));
+            show_gates(session, data);
+            return Exit::ok;
+          }};
+}
+
 }  // namespace
 
 Noun task_commands(Session& session) {
@@ -427,7 +442,8 @@ Noun task_commands(Session& session) {
            update_verb(session), one_task_verb(session, "delete", "Delete a task; its history stays.", "DELETE", ""),
            trigger_verb(session), one_task_verb(session, "pause", "Let the schedule rest.", "POST", "/pause"),
            one_task_verb(session, "resume", "Let the schedule fire again.", "POST", "/resume"), history_verb(session),
-           one_task_verb(session, "stats", "Show how the runs of a task ended.", "GET", "/stats"), next_verb(session)}};
+           one_task_verb(session, "stats", "Show how the runs of a task ended.", "GET", "/stats"), next_verb(session),
+           explain_verb(session)}};
 }
 
 }  // namespace scheduler::cli

@@ -142,6 +142,12 @@ Async<std::vector<TimePoint>> FakeTasks::next(TaskId id, std::optional<TimePoint
   co_return slots;
 }
 
+Async<application::TaskExplained> FakeTasks::explain(TaskId id) {
+  CO_TRY(auto task, get(id));
+  auto gates = domain::why({.now = kNow, .task = task, .workers = {}, .active = {}});
+  co_return application::TaskExplained{std::move(task), std::move(gates)};
+}
+
 Async<application::TaskStats> FakeTasks::stats(TaskId id) {
   CO_CHECK(check_history(id));
   co_return application::TaskStats{.by_state = {{"succeeded", 3}, {"failed", 1}},
@@ -208,6 +214,12 @@ Async<std::vector<domain::Attempt>> FakeRuns::attempts(RunId id) {
                    .ended_at = kNow + Seconds(2),
                    .exit_code = 0});
   co_return all;
+}
+
+Async<application::RunExplained> FakeRuns::why(RunId id) {
+  CO_TRY(auto run, get(id));
+  auto gates = domain::why({.now = kNow, .run = run, .route = "shell", .workers = {}, .earlier = {}});
+  co_return application::RunExplained{std::move(run), std::move(gates)};
 }
 
 Async<LogPage> FakeRuns::logs(RunId id, std::optional<int> attempt, std::int64_t after_line) {

@@ -34,6 +34,7 @@ class FakeTasks final : public application::TaskService {
   Async<application::Page<domain::Task>> list(application::TaskFilter filter, application::Paging paging) override;
   Async<void> archive(TaskId id, std::optional<std::int64_t> if_version) override;
   Async<std::vector<TimePoint>> next(TaskId id, std::optional<TimePoint> from, int count) override;
+  Async<application::TaskExplained> explain(TaskId id) override;
   Async<void> check_history(TaskId id) override;
   Async<application::TaskStats> stats(TaskId id) override;
   Async<application::Preview> preview(application::PreviewRequest request) override;
@@ -60,6 +61,7 @@ class FakeRuns final : public application::RunService {
   Async<domain::TaskRun> wait(RunId id, Micros wait_max) override;
   Async<application::Page<domain::TaskRun>> list(application::RunFilter filter, application::Paging paging) override;
   Async<std::vector<domain::Attempt>> attempts(RunId id) override;
+  Async<application::RunExplained> why(RunId id) override;
   Async<application::LogPage> logs(RunId id, std::optional<int> attempt, std::int64_t after_line) override;
   Async<application::LogPage> follow_logs(RunId id, std::optional<int> attempt, std::int64_t after_line,
                                           Micros wait_max) override;

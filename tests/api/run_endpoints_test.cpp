@@ -50,6 +50,26 @@ TEST(ListRuns, EachFilter_IsPassedOn) {
   EXPECT_EQ(bad.faulty_fields(), (std::vector<std::string>{"state", "task_id", "status"}));
 }
 
+TEST(Why, RunThatWaits_SaysForWhat) {
+  const LiveServer server;
+  const auto waits = server.get("/api/runs/2/why").data();
+  EXPECT_EQ(waits.at("state"), "pending");
+  EXPECT_EQ(waits.at("answer"), "no worker is alive");
+  EXPECT_EQ(waits.at("gates").at(0).at("code"), "no_worker");
+  const auto ended = server.get("/api/runs/1/why").data();
+  EXPECT_EQ(ended.at("gates").at(0).at("code"), "ended_well");
+  EXPECT_EQ(ended.at("gates").at(0).at("remedy"), nullptr);
+  EXPECT_EQ(server.get("/api/runs/99/why").code(), "RUN_NOT_FOUND");
+}
+
+TEST(Explain, Task_SaysWhatStartsIt) {
+  const LiveServer server;
+  const auto task = server.get("/api/tasks/1/explain").data();
+  EXPECT_EQ(task.at("task_id"), 1);
+  EXPECT_EQ(task.at("answer"), task.at("gates").at(0).at("sentence"));
+  EXPECT_EQ(server.get("/api/tasks/99/explain").code(), "TASK_NOT_FOUND");
+}
+
 TEST(Attempts, RunWithOne_ListsIt) {
   const LiveServer server;
   const auto items = server.get("/api/runs/1/attempts").data().at("items").as_array();

@@ -49,6 +49,32 @@ TEST_F(Runs, Wait_RunHasEnded_ReturnsAtOnce) {
   EXPECT_EQ(kind(run(runs->wait(RunId{99}, 30s))), ErrorKind::RunNotFound);
 }
 
+TEST_F(Runs, Why_LooksAtWorkersAndEarlierRuns) {
+  const auto task = store.add_task({.name = "a", .task_type = "shell"});
+  const auto first = store.add_held_run(task, {"w1"}, {1}, RunState::running);
+  const auto second = store.add_run(task, RunState::waiting);
+  const auto codes = [&](RunId id) {
+    std::vector<std::string_view> all;
+    for (const auto& it : run(runs->why(id))->gates) all.push_back(name_of(it.code));
+    return all;
+  };
+  EXPECT_THAT(codes(second), ElementsAre("overlap", "no_worker"));
+  EXPECT_THAT(codes(first), ElementsAre("worker_silent"));
+  store.add_worker({.id = {"w1"},
+                    .incarnation = {1},
+                    .task_types = {"shell"},
+                    .slots = 1,
+                    .capacity = 1,
+                    .heartbeat_at = clock.now(),
+                    .heartbeat_due = clock.now() + 30s});
+  EXPECT_THAT(codes(first), ElementsAre("running"));
+  EXPECT_THAT(codes(second), ElementsAre("overlap", "slots_busy")) << "what the store says it holds counts";
+  EXPECT_THAT(run(runs->why(second))->gates[0].runs, ElementsAre(first));
+  end(first);
+  EXPECT_THAT(codes(first), ElementsAre("ended_well"));
+  EXPECT_EQ(kind(run(runs->why(RunId{99}))), ErrorKind::RunNotFound);
+}
+
 TEST_F(Runs, Wait_RunEndsMeanwhile_ReturnsSoonAfter) {
   const auto id = running();
   const auto waiting = begin(runs->wait(id, 30s));

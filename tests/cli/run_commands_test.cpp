@@ -217,3 +217,14 @@ TEST(Run, CancelRetryAttempts_SendTheirRequest) {
             "ATTEMPT  STATE   WORKER  STARTED               TOOK  REASON     MESSAGE\n"
             "1        failed  w1      2026-03-28T12:00:00Z  5 ms  exit_code  code\\n1\n");
 }
+
+TEST(Run, Why_ListsTheGates) {
+  FakeServer server;
+  server.data(
+      "GET /api/runs/12/why",
+      R"({"run_id":12,"state":"pending","answer":"x","gates":[{"code":"no_worker","sentence":"no worker is alive",)"
+      R"("remedy":"start one","since":"2026-03-28T12:00:00Z","opens_at":null,"runs":[],"workers":[]}]})");
+  EXPECT_EQ(run_cli_on(server, {"run", "why", "12"}).out,
+            "WHAT       WHY                 SINCE                 OPENS AT  WHAT TO DO\n"
+            "no_worker  no worker is alive  2026-03-28T12:00:00Z  -         start one\n");
+}

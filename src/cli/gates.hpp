@@ -1,0 +1,18 @@
+// cli/gates.hpp — "run why" and "task explain": one table for both.
+#pragma once
+
+#include "cli/json_text.hpp"
+#include "cli/output.hpp"
+#include "cli/session.hpp"
+
+#include <boost/json.hpp>
+
+namespace scheduler::cli {
+
+inline void show_gates(const Session& session, const json::value& data) {
+  static const std::vector<Column> kColumns = {
+      {"WHAT", "code"}, {"WHY", "sentence"}, {"SINCE", "since"}, {"OPENS AT", "opens_at"}, {"WHAT TO DO", "remedy"}};
+  session.output().list(data, array_in(data, "gates"), kColumns);
+}
+
+}  // namespace scheduler::cli

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds release, runs every program in build/release/benches and prints one table; the same text, with facts about the
+# Builds release, starts the private servers (./dev services), installs the peers that we compare with (npm), runs every
+# program in build/release/benches and prints one table; the same text, with facts about the
 # machine, goes to build/benchmarks/<date>.txt. Compare figures only within one file: machines differ, and so do days.
 #
 # A benchmark prints rows "| measure | seen | goal |", with or without a head; its other lines are remarks. Programs of
@@ -57,7 +58,36 @@ as_rows() {
     { seen = trimmed($3); sub(/^ +/, "", seen); printf row, trimmed($2), seen, trimmed($4); fflush() }'
 }
 
+# The private servers that benchmarks talk to: their addresses go into the environment. Without them those benchmarks say
+# that there was nothing to measure.
+find_services() {
+  if [[ ${SCHEDULER_SERVICES:-} == none ]]; then return; fi
+  "$root/scripts/services.sh" up || say "bench: some servers did not start, see above; what needs them is left out"
+  if [[ -s $root/build/services/env ]]; then
+    set -a
+    # shellcheck source=/dev/null
+    source "$root/build/services/env"
+    set +a
+  fi
+}
+
+# Schedulers of others, in the exact versions of benches/peers/package-lock.json. Installed again only when these change.
+find_peers() {
+  local peers=$root/build/peers
+  if ! command -v npm >/dev/null; then return 1; fi
+  mkdir -p "$peers"
+  cp "$root"/benches/peers/*.mjs "$root/benches/peers/package.json" "$peers"
+  if ! cmp -s "$root/benches/peers/package-lock.json" "$peers/installed-lock.json"; then
+    cp "$root/benches/peers/package-lock.json" "$peers"
+    (cd "$peers" && npm ci --ignore-scripts --no-audit --no-fund) >"$peers/npm.log" 2>&1 || return 1
+    cp "$peers/package-lock.json" "$peers/installed-lock.json"
+  fi
+  export SCHEDULER_BENCH_PEERS=$peers
+}
+
 build release
+find_services
+find_peers || say "bench: npm, or its registry, cannot be reached (build/peers/npm.log); peers are not measured"
 out=$root/build/benchmarks
 mkdir -p "$out"
 file=$out/$(date -u +%Y-%m-%dT%H%M%SZ).txt

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""The scheduler as processes of its own over PostgreSQL and a broker, from config/production.toml and files with the URLs: two
-APIs, two dispatchers, three workers that know no database. One of each is killed with -9 in the middle; the rest goes on and the store shows that nothing was lost or doubled.
+"""The scheduler as processes of its own over PostgreSQL and a broker, from config/production.toml and files with the URLs:
+two APIs, two dispatchers, three workers that know no database. One of each is killed with -9 in the middle; the rest goes
+on and the store shows that nothing was lost or doubled.
 
 usage: cluster_test.py BIN_DIRECTORY rabbitmq|redis_stream ENV_FILE
 Exit code 77 where the servers are not up (./dev services up).

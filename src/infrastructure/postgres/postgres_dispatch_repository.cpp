@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <functional>
 #include <set>
 
 namespace scheduler::infrastructure {
@@ -40,19 +41,20 @@ using postgres::Transaction;
 constexpr auto kHeldCounts =
     "SELECT incarnation, count(*) FROM task_runs WHERE state IN ('dispatched', 'running') GROUP BY incarnation";
 
-// Every (route, priority) that has a pending run, by jumping from one to the next in the index: as many seeks as there
-// are pairs, however many runs each holds.
+// Every (route, priority) that has a pending run and the first instant at which one is due, by jumping from one to the
+// next in the index: as many seeks as there are pairs, however many runs each holds. Each seek says ORDER BY and LIMIT
+// 1: asked whether there is such a row, the server would rather read them all.
 constexpr auto kBands =
-    "WITH RECURSIVE band (route, priority) AS ("
-    " (SELECT route, priority FROM task_runs WHERE state = 'pending' ORDER BY route, priority LIMIT 1)"
-    " UNION ALL SELECT n.route, n.priority FROM band b CROSS JOIN LATERAL (SELECT r.route, r.priority"
-    " FROM task_runs r WHERE r.state = 'pending' AND (r.route, r.priority) > (b.route, b.priority)"
-    " ORDER BY r.route, r.priority LIMIT 1) n)"
-    " SELECT b.route, EXISTS (SELECT 1 FROM task_runs r WHERE r.state = 'pending' AND r.route = b.route"
-    " AND r.priority = b.priority AND r.due_at <= " SCHEDULER_NOW
-    "), (SELECT r.due_at FROM task_runs r WHERE r.state = 'pending' AND r.route = b.route"
+    "WITH RECURSIVE band (route, priority, due_at) AS ("
+    " (SELECT route, priority, due_at FROM task_runs WHERE state = 'pending' ORDER BY route, priority, due_at LIMIT 1)"
+    " UNION ALL SELECT n.route, n.priority, n.due_at FROM band b CROSS JOIN LATERAL"
+    " (SELECT r.route, r.priority, r.due_at FROM task_runs r"
+    " WHERE r.state = 'pending' AND (r.route, r.priority) > (b.route, b.priority)"
+    " ORDER BY r.route, r.priority, r.due_at LIMIT 1) n)"
+    " SELECT b.route, b.due_at <= " SCHEDULER_NOW ", CASE WHEN b.due_at > " SCHEDULER_NOW
+    " THEN b.due_at ELSE (SELECT r.due_at FROM task_runs r WHERE r.state = 'pending' AND r.route = b.route"
     " AND r.priority = b.priority AND r.due_at > " SCHEDULER_NOW
-    " ORDER BY r.due_at LIMIT 1) FROM band b ORDER BY b.route, b.priority";
+    " ORDER BY r.due_at LIMIT 1) END FROM band b ORDER BY b.route, b.priority";
 
 struct Band {
   std::string route;
@@ -124,7 +126,7 @@ class Reports {
   static constexpr auto kLock =
       "SELECT id, state, task_id, attempt, lost_attempts, token, worker, incarnation, dispatched_at, started_at, "
       "due_at,"
-      " missing_since, cancel_reason FROM task_runs WHERE id = ANY ($1) AND ended_at IS NULL ORDER BY id"
+      " missing_since, cancel_reason FROM task_runs WHERE id = ANY ($1) AND (ended_at IS NULL) IS TRUE ORDER BY id"
       " FOR NO KEY UPDATE";
 
   SchedulerResult<void> load(Rows& rows) {
@@ -334,9 +336,114 @@ class Reports {
   std::vector<RunId> ended_;
 };
 
+// Reports whose effect depends on nothing that has to be read first: that an attempt began, or how it ended its run.
+// They are written by one statement, guarded like all; where a run is marked for cancel, it is left to Reports.
+class PlainReports {
+ public:
+  // False: it is for Reports.
+  bool add(std::size_t place, const RunChange& change) {
+    if (const auto* it = std::get_if<Started>(&change)) {
+      rows_.emplace(it->run, Plain{place, it->token, RunState::running, it->started_at, nullptr});
+      return true;
+    }
+    const auto* it = std::get_if<Ended>(&change);
+    if (!it || it->revoke) return false;
+    const auto step = next_step(*it, domain::Reason::none);
+    const auto to = transition(RunState::dispatched, step.event),
+               from_running = transition(RunState::running, step.event);
+    if (step.retry_at || !to || to->guard != domain::Guard::token || !from_running || from_running->to != to->to ||
+        (to->to == RunState::cancelled && it->attempt_state != domain::AttemptState::cancelled))
+      return false;
+    rows_.emplace(it->run, Plain{place, it->token, to->to, it->started_at, it});
+    return true;
+  }
+  [[nodiscard]] bool empty() const { return rows_.empty(); }
+  [[nodiscard]] std::vector<RunId> ending() const {
+    std::vector<RunId> runs;
+    for (const auto& [run, it] : rows_)
+      if (it.end) runs.push_back(run);
+    return runs;
+  }
+
+  // Queues the statement; its Rows are for note_won().
+  void send(Transaction& tx) const {
+    // In the order of the ids. The guard is a CASE for the same reason as in mark_dispatched.
+    static const auto kSql = fmt::format(
+        "WITH told AS (UPDATE task_runs r SET state = n.state, started_at = coalesce(n.started_at, r.started_at),"
+        " ended_at = n.ended_at, missing_since = CASE WHEN n.ended_at IS NULL THEN r.missing_since END,"
+        " reason = n.reason, message = n.message, exit_code = n.exit_code, http_status = n.http_status"
+        " FROM (SELECT unnest($1::bigint[]) AS id, unnest($2::bigint[]) AS token, unnest($3::text[]) AS state,"
+        " unnest($4::timestamptz[]) AS started_at, unnest($5::timestamptz[]) AS ended_at, unnest($6::text[]) AS reason,"
+        " unnest($7::text[]) AS message, unnest($8::bigint[]) AS exit_code, unnest($9::bigint[]) AS http_status,"
+        " unnest($10::text[]) AS attempt_state, unnest($11::bigint[]) AS log_lines) n WHERE r.id = n.id"
+        " AND CASE WHEN r.token <> n.token OR r.cancel_reason <> 'none' THEN false"
+        " WHEN n.ended_at IS NULL THEN r.{} ELSE r.{} END RETURNING r.*, n.attempt_state, n.log_lines),"
+        " kept AS (INSERT INTO task_attempts (run_id, number, token, state, worker, incarnation, dispatched_at, "
+        "started_at,"
+        " ended_at, reason, message, exit_code, http_status, log_lines) SELECT id, attempt, token, attempt_state,"
+        " coalesce(worker, ''), coalesce(incarnation, 0), dispatched_at, started_at, ended_at, reason, message, "
+        "exit_code,"
+        " http_status, log_lines FROM told WHERE ended_at IS NOT NULL) SELECT id, task_id FROM told",
+        may_leave(Event::start, Side::attempt), may_leave(Event::succeed, Side::attempt));
+    std::vector<RunId> id;
+    std::vector<Token> token;
+    std::vector<RunState> state;
+    std::vector<std::optional<TimePoint>> started_at, ended_at;
+    std::vector<domain::Reason> reason;
+    std::vector<std::string_view> message;
+    std::vector<std::optional<int>> exit_code, http_status;
+    std::vector<std::optional<domain::AttemptState>> attempt_state;
+    std::vector<std::int64_t> log_lines;
+    for (const auto& [run, it] : rows_) {
+      static const domain::Outcome kNone;
+      const auto& outcome = it.end ? it.end->outcome : kNone;
+      id.push_back(run);
+      token.push_back(it.token);
+      state.push_back(it.to);
+      started_at.push_back(it.started_at);
+      ended_at.push_back(it.end ? std::optional(it.end->ended_at) : std::nullopt);
+      reason.push_back(outcome.reason);
+      message.push_back(outcome.message);
+      exit_code.push_back(outcome.exit_code);
+      http_status.push_back(outcome.http_status);
+      attempt_state.push_back(it.end ? std::optional(it.end->attempt_state) : std::nullopt);
+      log_lines.push_back(it.end ? it.end->log_lines : 0);
+    }
+    tx.send(kSql, id, token, state, started_at, ended_at, reason, message, exit_code, http_status, attempt_state,
+            log_lines);
+  }
+
+  SchedulerResult<void> note_won(Rows& rows, std::vector<bool>& won, RunEndings& endings) const {
+    TRY(const auto read, rows.all([&](Row& row) {
+      RunId run;
+      TaskId task;
+      row.read(run, task);
+      const auto& it = rows_.at(run);
+      won[it.place] = true;
+      if (it.end) endings.note(run, task, it.to);
+      return run;
+    }));
+    return {};
+  }
+
+ private:
+  struct Plain {
+    std::size_t place;  // in the batch
+    Token token;
+    RunState to;
+    std::optional<TimePoint> started_at;
+    const Ended* end;  // null: it began
+  };
+  std::map<RunId, Plain> rows_;
+};
+
+RunId run_of(const RunChange& change) {
+  return std::visit([](const auto& it) { return it.run; }, change);
+}
+
 std::vector<RunId> runs_of(const std::vector<RunChange>& batch) {
   std::set<RunId> runs;
-  for (const auto& change : batch) runs.insert(std::visit([](const auto& it) { return it.run; }, change));
+  for (const auto& change : batch) runs.insert(run_of(change));
   return {runs.begin(), runs.end()};
 }
 
@@ -348,6 +455,42 @@ std::vector<RunId> ending_runs_of(const std::vector<RunChange>& batch) {
     if (const auto* it = std::get_if<Returned>(&change)) runs.push_back(it->run);
   }
   return runs;
+}
+
+Async<void> apply_plain(Transaction tx, std::optional<TimePoint> own_now, const PlainReports& reports,
+                        std::vector<bool>& won) {
+  tx.send(kSelectNow, own_now);
+  lock_tasks_of(tx, reports.ending());
+  reports.send(tx);
+  CO_TRY(auto results, tx.flush());
+  CO_UNWRAP(const auto now, instant_of(results[0]));
+  RunEndings endings(tx, now);
+  CO_ENSURE(reports.note_won(results[2], won, endings));
+  const bool something_follows = results[1].size() > 0;
+  if (something_follows) CO_CHECK(endings.settle());
+  co_return co_await tx.commit();
+}
+
+// Reads, decides and writes, one report after the other.
+Async<std::vector<bool>> apply_each(Transaction tx, std::optional<TimePoint> own_now, std::vector<RunChange> batch) {
+  tx.send(kSelectNow, own_now);
+  lock_tasks_of(tx, ending_runs_of(batch));
+  tx.send(Reports::kLock, runs_of(batch));
+  CO_TRY(auto results, tx.flush());
+  CO_UNWRAP(const auto now, instant_of(results[0]));
+  const bool something_follows = results[1].size() > 0;
+  Reports reports(now);
+  CO_ENSURE(reports.load(results[2]));
+  std::vector<bool> won;
+  for (const auto& change : batch) won.push_back(reports.apply(change));
+  reports.send(tx);
+  if (something_follows && reports.any_end()) {
+    RunEndings endings(tx, now);
+    reports.note_ends(endings);
+    CO_CHECK(endings.settle());
+  }
+  CO_CHECK(tx.commit());
+  co_return won;
 }
 
 }  // namespace
@@ -375,25 +518,25 @@ Async<std::vector<DueRun>> PostgresDispatchRepository::due(std::vector<std::stri
   co_return rows.all(read_due);
 }
 
-// A run that another dispatcher has locked is on its way already: it is passed over, and not won.
+// Rows are updated in the order of their ids, which is that of the arrays. The guard stands in a CASE because it says
+// what a row must still be, not how to find it: the server is not to look through all that is pending.
 Async<std::vector<bool>> PostgresDispatchRepository::mark_dispatched(std::vector<Dispatching> batch) {
   static const auto kSql = fmt::format(
-      "WITH free AS (SELECT r.id, n.worker, n.incarnation"
-      " FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::bigint[]) AS n (id, token, worker, incarnation)"
-      " JOIN task_runs r ON r.id = n.id AND r.token = n.token WHERE r.{}"
-      " ORDER BY r.id FOR NO KEY UPDATE OF r SKIP LOCKED)"
-      " UPDATE task_runs r SET state = 'dispatched', token = r.token + 1, attempt = r.attempt + 1,"
-      " worker = free.worker, incarnation = free.incarnation, dispatched_at = " SCHEDULER_NOW
-      ", started_at = NULL, missing_since = NULL FROM free WHERE r.id = free.id RETURNING r.id, r.token - 1",
+      "UPDATE task_runs r SET state = 'dispatched', token = r.token + 1, attempt = r.attempt + 1, worker = n.worker,"
+      " incarnation = n.incarnation, dispatched_at = " SCHEDULER_NOW
+      ", started_at = NULL, missing_since = NULL FROM (SELECT unnest($2::bigint[]) AS id, unnest($3::bigint[]) AS "
+      "token,"
+      " unnest($4::text[]) AS worker, unnest($5::bigint[]) AS incarnation) n"
+      " WHERE r.id = n.id AND CASE WHEN r.token = n.token THEN r.{} ELSE false END RETURNING r.id, r.token - 1",
       may_leave(Event::dispatch, Side::store));
   std::map<std::pair<RunId, Token>, std::size_t> wanted;  // each once: the first one of the batch
   std::vector<RunId> runs;
   std::vector<Token> tokens;
   std::vector<WorkerId> workers;
   std::vector<IncarnationId> incarnations;
-  for (std::size_t i = 0; i < batch.size(); ++i) {
+  for (std::size_t i = 0; i < batch.size(); ++i) wanted.emplace(std::pair(batch[i].run, batch[i].token_seen), i);
+  for (const auto& [key, i] : wanted) {
     const auto& it = batch[i];
-    if (!wanted.emplace(std::pair(it.run, it.token_seen), i).second) continue;
     runs.push_back(it.run);
     tokens.push_back(it.token_seen);
     workers.push_back(it.worker);
@@ -426,25 +569,31 @@ Async<RunContexts> PostgresDispatchRepository::contexts(std::vector<RunId> runs)
   co_return contexts;
 }
 
+// Most reports are plain, each about a run of its own: written first, by two round trips and one statement. What is
+// not, or was not won, comes in a transaction after that, in the order of the batch: one may follow from the other.
 Async<std::vector<bool>> PostgresDispatchRepository::apply(std::vector<RunChange> batch) {
-  CO_TRY(auto tx, database_.begin(Access::write));
-  tx.send(kSelectNow, clock_.own());
-  lock_tasks_of(tx, ending_runs_of(batch));
-  tx.send(Reports::kLock, runs_of(batch));
-  CO_TRY(auto results, tx.flush());
-  CO_UNWRAP(const auto now, instant_of(results[0]));
-  const bool something_follows = results[1].size() > 0;
-  Reports reports(now);
-  CO_ENSURE(reports.load(results[2]));
-  std::vector<bool> won;
-  for (const auto& change : batch) won.push_back(reports.apply(change));
-  reports.send(tx);
-  if (something_follows && reports.any_end()) {
-    RunEndings endings(tx, now);
-    reports.note_ends(endings);
-    CO_CHECK(endings.settle());
+  std::unordered_map<RunId, int> reports;
+  for (const auto& change : batch) ++reports[run_of(change)];
+  PlainReports plain;
+  std::vector<bool> won(batch.size(), false);
+  bool all_plain = true;
+  for (std::size_t i = 0; i < batch.size(); ++i)
+    if (reports[run_of(batch[i])] > 1 || !plain.add(i, batch[i])) all_plain = false;
+  if (!plain.empty()) {
+    CO_TRY(auto tx, database_.begin(Access::write));
+    CO_CHECK(apply_plain(std::move(tx), clock_.own(), plain, won));
   }
-  CO_CHECK(tx.commit());
+  if (all_plain && std::ranges::all_of(won, std::identity{})) co_return won;
+  std::vector<RunChange> rest;
+  std::vector<std::size_t> places;
+  for (std::size_t i = 0; i < batch.size(); ++i) {
+    if (won[i]) continue;
+    rest.push_back(std::move(batch[i]));
+    places.push_back(i);
+  }
+  CO_TRY(auto tx, database_.begin(Access::write));
+  CO_TRY(const auto rest_won, apply_each(std::move(tx), clock_.own(), std::move(rest)));
+  for (std::size_t i = 0; i < places.size(); ++i) won[places[i]] = rest_won[i];
   co_return won;
 }
 

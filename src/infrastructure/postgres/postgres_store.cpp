@@ -39,6 +39,11 @@ std::string application_name(std::size_t connections_max) {
   return fmt::format("scheduler {}@{} pool {}", ::getpid(), host, connections_max);
 }
 
+// Every statement is written for an index. What the server knows about a table may be minutes old, and plans are kept:
+// one that read a whole table while it was small goes on doing so when a burst has filled it.
+constexpr std::string_view kPlanning =
+    "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;";
+
 Async<void> check_room(Connection& connection, std::size_t wanted) {
   CO_TRY(auto rows, connection.query(kRoom));
   CO_UNWRAP(const auto room, rows.first([](Row& row) {
@@ -71,7 +76,7 @@ Async<std::string> prepare(Options options) {
 
 SchedulerResult<std::unique_ptr<PostgresStore>> PostgresStore::open(Options options, const Clock* clock) {
   options.connection.application_name = application_name(options.connections_max);
-  options.connection.session_script = postgres::kUseSchema;
+  options.connection.session_script = fmt::format("{} {}", kPlanning, postgres::kUseSchema);
   TRY(auto engine, postgres::blocking(prepare(options)));
   return std::unique_ptr<PostgresStore>(new PostgresStore(std::move(options), std::move(engine), clock));
 }

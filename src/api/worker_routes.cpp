@@ -48,6 +48,31 @@ Async<Reply> get_worker(const Context& context, const Request& request) {
   co_return worker_reply(context, worker);
 }
 
+void write_room(JsonWriter& json, const application::WorkerStats::Room& room) {
+  json.member("workers", room.workers)
+      .member("slots", room.slots)
+      .member("busy", room.busy)
+      .member("held", room.held)
+      .end_object();
+}
+
+Async<Reply> get_worker_stats(const Context& context, const Request& request) {
+  CO_ENSURE(no_query(request));
+  CO_TRY(const auto stats, context.services.workers.stats());
+  JsonWriter json;
+  json.begin_object()
+      .member("alive", stats.alive)
+      .member("draining", stats.draining)
+      .member("dead", stats.dead)
+      .key("all")
+      .begin_object();
+  write_room(json, stats.all);
+  json.key("by_type").begin_array();
+  for (const auto& [type, room] : stats.by_type) write_room(json.begin_object().member("task_type", type), room);
+  json.end_array().end_object();
+  co_return success(context, json.take());
+}
+
 Async<Reply> drain_worker(const Context& context, const Request& request) {
   CO_UNWRAP(auto id, worker_id(request));
   CO_ENSURE(no_query(request));
@@ -64,6 +89,7 @@ Async<Reply> undrain_worker(const Context& context, const Request& request) {
 
 constexpr auto kRoutes = std::to_array<Route>({
     {"GET", "/api/workers", list_workers, Permission::worker_read},
+    {"GET", "/api/workers/stats", get_worker_stats, Permission::worker_read},
     {"GET", "/api/workers/{id}", get_worker, Permission::worker_read},
     {"POST", "/api/workers/{id}/drain", drain_worker, Permission::worker_write},
     {"POST", "/api/workers/{id}/undrain", undrain_worker, Permission::worker_write},

@@ -64,6 +64,7 @@ Noun worker_commands(Session& session) {
   return {"worker",
           "Workers: where runs are executed.",
           {list_verb(session), one_worker_verb(session, "get", "Show one worker.", ""),
+           show_verb(session, "stats", "Show how many there are and how much room they have.", "/api/workers/stats"),
            one_worker_verb(session, "drain", "Let a worker finish what it holds and take nothing new.", "/drain"),
            one_worker_verb(session, "undrain", "Let it take runs again.", "/undrain")}};
 }

@@ -312,6 +312,12 @@ Async<domain::WorkerInfo> FakeWorkers::get(WorkerId id) {
   co_return found->second;
 }
 
+Async<application::WorkerStats> FakeWorkers::stats() {
+  std::vector<domain::WorkerLoad> loads;
+  for (const auto& [id, worker] : rows) loads.push_back({worker, 1});
+  co_return application::summarise(loads);
+}
+
 Async<domain::WorkerInfo> FakeWorkers::drain(WorkerId id) {
   CO_TRY(auto worker, get(id));
   worker.state = domain::WorkerState::draining;

@@ -91,6 +91,7 @@ class FakeWorkers final : public application::WorkerService {
   std::map<std::string, domain::WorkerInfo> rows;
   Async<std::vector<domain::WorkerInfo>> list() override;
   Async<domain::WorkerInfo> get(WorkerId id) override;
+  Async<application::WorkerStats> stats() override;
   Async<domain::WorkerInfo> drain(WorkerId id) override;
   Async<domain::WorkerInfo> undrain(WorkerId id) override;
 };

@@ -101,6 +101,9 @@ TEST(Workers, DrainAndBack_ChangesTheState) {
   EXPECT_EQ(server.get("/api/workers/worker-1").data().at("state"), "draining");
   EXPECT_EQ(server.request("POST", "/api/workers/worker-1/undrain").data().at("state"), "alive");
   EXPECT_EQ(server.get("/api/workers/nobody").code(), "WORKER_NOT_FOUND");
+  const auto stats = server.get("/api/workers/stats").data();
+  EXPECT_EQ(stats.at("alive"), 1);
+  EXPECT_EQ(stats.at("all").at("held"), 1);
   EXPECT_EQ(server.get("/api/workers/" + std::string(256, 'x')).status, 400);
 }
 

@@ -50,6 +50,16 @@ TEST(Worker, EachVerb_SendsItsRequest) {
   EXPECT_FALSE(server.seen()[1].headers.contains("content-type"));
 }
 
+TEST(Worker, Stats_ShowsTheFigures) {
+  FakeServer server;
+  server.data("GET /api/workers/stats",
+              R"({"alive":2,"draining":0,"dead":1,"all":{"workers":2,"slots":8,"busy":1,"held":3},)"
+              R"("by_type":[{"task_type":"shell","workers":2,"slots":8,"busy":1,"held":3}]})");
+  const auto ran = run_cli_on(server, {"worker", "stats"});
+  EXPECT_EQ(ran.exit, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("alive     2"));
+}
+
 TEST(SystemHealth, ReadyOrNot_IsTheExitCode) {
   const auto health = [](const char* ready) {
     return std::string(R"({"status":"x","ready":)") + ready +

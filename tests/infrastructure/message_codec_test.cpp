@@ -221,14 +221,17 @@ TEST(MessageCodec, Decode_WhatIsNoMessage_SaysWhy) {
       {"no token", replaced(text, R"("token":3,)", ""), "/items/0/token: is required"},
       {"token is text", replaced(text, R"("token":3)", R"("token":"3")"), "/items/0/token: expected a whole number"},
       {"token is a fraction", replaced(text, R"("token":3)", R"("token":3.5)"), "/items/0/token: expected a whole"},
-      {"attempt too large", replaced(text, R"("attempt":2)", R"("attempt":3000000000)"), "/items/0/attempt: the number is too large"},
+      {"attempt too large", replaced(text, R"("attempt":2)", R"("attempt":3000000000)"),
+       "/items/0/attempt: the number is too large"},
       {"run is negative", replaced(text, R"("run":1)", R"("run":-1)"), "/items/0/run: must not be negative"},
-      {"age for ever", replaced(text, R"("age":5)", R"("age":9000000000000000000)"), "/items/0/age: the number is too large"},
+      {"age for ever", replaced(text, R"("age":5)", R"("age":9000000000000000000)"),
+       "/items/0/age: the number is too large"},
       {"unknown word", replaced(text, R"("failed")", R"("fialed")"), "/items/0/outcome/state: unknown value 'fialed'"},
       {"no reason", replaced(text, R"("reason":)", R"("raisin":)"), "/items/0/outcome/reason: is required"},
       {"two heartbeats", replaced(one_text(beat()), R"("items":[)", R"("items":[1,)"), "must hold one item, not 2"},
       {"no heartbeat", replaced(one_text(beat()), R"("items":[)", R"("items":[],"x":[)"), "must hold one item, not 0"},
-      {"instant for ever", replaced(one_text(output()), R"("at":1)", R"("at":999999)"), "/items/0/at: the number is too large"},
+      {"instant for ever", replaced(one_text(output()), R"("at":1)", R"("at":999999)"),
+       "/items/0/at: the number is too large"},
   };
   for (const auto& row : rows) EXPECT_THAT(refusal(row.text), HasSubstr(row.why)) << row.name;
 }

@@ -67,8 +67,10 @@ Router::Router(std::vector<Route> routes) : routes_(std::move(routes)) {
 SchedulerResult<RouteMatch> Router::match(std::string_view method, std::string_view path) const {
   TRY(const auto got, decode(path));
   RouteMatch match;
+  std::optional<std::string_view> chosen;  // the first path that fits; "/api/workers/stats" stands before "…/{id}"
   for (std::size_t i = 0; i < routes_.size(); ++i) {
-    if (!fits(segments_[i], got)) continue;
+    if ((chosen && routes_[i].path != *chosen) || !fits(segments_[i], got)) continue;
+    chosen = routes_[i].path;
     match.allow.append(routes_[i].method).append(routes_[i].method == "GET" ? ", HEAD, " : ", ");
     if (routes_[i].method != method) continue;
     match.route = &routes_[i];

@@ -47,7 +47,7 @@ class Router {
  public:
   explicit Router(std::vector<Route> routes);
 
-  // Validation for a path that is not well encoded.
+  // Of paths that fit, the first of the table. Validation for a path that is not well encoded.
   [[nodiscard]] SchedulerResult<RouteMatch> match(std::string_view method, std::string_view path) const;
   // A sentence for a path that nothing answers, with the nearest one that something does.
   [[nodiscard]] std::string explain_missing(std::string_view path) const;

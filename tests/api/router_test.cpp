@@ -12,6 +12,14 @@ TEST(RouterMatch, KnownPath_FindsRouteAndParameters) {
   EXPECT_EQ(match->parameters, std::vector<std::string>{"rack/1 b"});
 }
 
+TEST(RouterMatch, FixedPathBesideAParameter_Wins) {
+  const auto match = api_router().match("GET", "/api/workers/stats");
+  ASSERT_TRUE(match && match->route);
+  EXPECT_EQ(match->route->path, "/api/workers/stats");
+  EXPECT_TRUE(match->parameters.empty());
+  EXPECT_EQ(match->allow, "GET, HEAD, OPTIONS");
+}
+
 TEST(RouterMatch, WrongMethod_TellsTheRightOnes) {
   const auto match = api_router().match("DELETE", "/api/tasks");
   ASSERT_TRUE(match);

@@ -151,6 +151,8 @@ void cross_check(Draft& draft) {
   if (!is_name(config.worker.worker_id, 128))
     draft.fault_of("worker.worker_id",
                    "must be up to 128 letters, digits, '.', '_' or '-'; empty means the host's name");
+  if (config.worker.worker_id == "stats")
+    draft.fault_of("worker.worker_id", "'stats' names something else at /api/workers; choose another");
   const int beat = config.worker.heartbeat_interval_seconds;
   // Both live in one file even where the worker runs elsewhere; one lost heartbeat must not kill a worker.
   if (config.dispatcher.worker_timeout_seconds <= 2 * beat)

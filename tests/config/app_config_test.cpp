@@ -246,6 +246,8 @@ TEST(LoadConfig, EveryFault_NamesPlaceKeyAndRemedy) {
       {"no port", "[api]\nbind_address = \"127.0.0.1\"\n",
        "FILE:2: api.bind_address: '127.0.0.1' is not host:port; write it like 127.0.0.1:8080 or [::1]:8080"},
       {"empty data_dir", "data_dir = \"\"\n", "FILE:1: data_dir: is empty; name a directory, for example ./data"},
+      {"worker name of the API's own", "[worker]\nworker_id = \"stats\"\n",
+       "FILE:2: worker.worker_id: 'stats' names something else"},
       {"worker name", "[worker]\nworker_id = \"a b\"\n", "FILE:2: worker.worker_id: must be up to 128 letters, digits"},
   };
   for (const auto& row : rows) EXPECT_THAT(faults_of(row.toml), HasSubstr(row.message)) << row.name;

@@ -192,10 +192,11 @@ CONF
   echo '[].' >"$data/enabled_plugins"
   own rabbitmq "$data"
   become rabbitmq
+  # +sbwt…: its schedulers sleep instead of spinning, which would take the processors from what is being tested.
   local settings=(
     "HOME=$data/home" RABBITMQ_NODENAME=scheduler@localhost "RABBITMQ_DIST_PORT=$erlang_port"
     "ERL_EPMD_PORT=$epmd_port" ERL_EPMD_ADDRESS=127.0.0.1
-    "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1}"
+    "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1} +sbwt none +sbwtdcpu none +sbwtdio none"
     "RABBITMQ_CONFIG_FILE=$data/rabbitmq.conf" "RABBITMQ_MNESIA_BASE=$data/mnesia" "RABBITMQ_LOG_BASE=$data/log"
     "RABBITMQ_ENABLED_PLUGINS_FILE=$data/enabled_plugins"
   )

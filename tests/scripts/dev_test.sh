@@ -11,7 +11,7 @@ ln -s "$root/dev" door
 ./door help | grep -q '^usage: ./dev' || fail "help does not say how it is used"
 ./door | grep -q '^usage: ./dev' || fail "no word does not mean help"
 said=$(./door services sideways 2>&1) && fail "services takes any word"
-grep -q "takes 'up', 'down' or 'status'" <<<"$said" || fail "services does not say which words it takes: $said"
+grep -q "takes 'up', 'down', 'kill' or 'status'" <<<"$said" || fail "services does not say which words it takes: $said"
 ./door arch 2>&1 | grep -q 'keep the house plan' || fail "arch does not work through a link"
 code=0
 said=$(./door rum 2>&1) || code=$?

@@ -40,22 +40,37 @@ Ended never_began(const StatusUpdate& report, domain::Reason why, TimePoint now)
           .next = domain::End{domain::RunState::cancelled}};
 }
 
-RunChange to_change(const StatusUpdate& report, const RunContext& context, TimePoint now) {
-  const auto began = report.age ? std::optional(now - *report.age) : std::nullopt;
-  if (!report.outcome) return Started{report.run, report.token, began.value_or(now)};
-  if (report.unstarted && context.run.cancel_requested()) return never_began(report, context.run.cancel_reason, now);
-  if (report.unstarted) return Returned{report.run, report.token};
-  return Ended{.run = report.run,
-               .token = report.token,
-               .attempt_state = report.outcome->state,
-               .outcome = *report.outcome,
-               .started_at = began,
-               .ended_at = began ? *began + report.duration : now,
-               .log_lines = report.log_lines,
-               .next = domain::after_attempt(context.policy, context.run, *report.outcome, now)};
+std::optional<TimePoint> start_of(const StatusUpdate& report, TimePoint now) {
+  return report.age ? std::optional(now - *report.age) : std::nullopt;
 }
 
-void count_end(Metrics& metrics, const Ended& ended, const domain::TaskRun& run) {
+Ended ended(const StatusUpdate& report, domain::AfterAttempt next, TimePoint now) {
+  const auto began = start_of(report, now);
+  return {.run = report.run,
+          .token = report.token,
+          .attempt_state = report.outcome->state,
+          .outcome = *report.outcome,
+          .started_at = began,
+          .ended_at = began ? *began + report.duration : now,
+          .log_lines = report.log_lines,
+          .next = next};
+}
+
+// Most reports say all that is needed: their runs are not read, the guard of the write looks at them.
+std::optional<RunChange> plain_change(const StatusUpdate& report, TimePoint now) {
+  if (!report.outcome) return Started{report.run, report.token, start_of(report, now).value_or(now)};
+  if (report.unstarted) return std::nullopt;
+  const auto end = domain::certain_end(*report.outcome);
+  return end ? std::optional<RunChange>(ended(report, *end, now)) : std::nullopt;
+}
+
+RunChange to_change(const StatusUpdate& report, const RunContext& context, TimePoint now) {
+  if (report.unstarted && context.run.cancel_requested()) return never_began(report, context.run.cancel_reason, now);
+  if (report.unstarted) return Returned{report.run, report.token};
+  return ended(report, domain::after_attempt(context.policy, context.run, *report.outcome, now), now);
+}
+
+void count_end(Metrics& metrics, const Ended& ended, TimePoint due_at) {
   if (const auto* end = std::get_if<domain::End>(&ended.next)) {
     switch (end->state) {
       case domain::RunState::succeeded:
@@ -76,7 +91,7 @@ void count_end(Metrics& metrics, const Ended& ended, const domain::TaskRun& run)
   }
   if (!ended.started_at) return;
   metrics.observe(Histogram::attempt_duration, ended.ended_at - *ended.started_at);
-  metrics.observe(Histogram::start_latency, std::max(Micros{0}, *ended.started_at - run.due_at));
+  metrics.observe(Histogram::start_latency, std::max(Micros{0}, *ended.started_at - due_at));
 }
 
 }  // namespace
@@ -105,34 +120,43 @@ Async<Tick> StatusLoop::tick() {
 
 Async<std::size_t> StatusLoop::apply(std::vector<Delivery> deliveries) {
   const auto updates = flatten(deliveries);
-  const auto ended = ended_attempts(updates);
+  const auto ends = ended_attempts(updates);
   std::vector<RunId> ids;
-  for (const auto& it : updates) ids.push_back(it.run);
+  for (const auto& it : updates)
+    if (!plain_change(it, TimePoint{})) ids.push_back(it.run);
   CO_TRY(const auto contexts, runs_.contexts(std::move(ids)));
 
   std::vector<RunChange> changes;
   for (const auto& report : updates) {
-    if (!report.outcome && ended.contains({report.run, report.token})) continue;
+    if (!report.outcome && ends.contains({report.run, report.token})) continue;
+    if (auto plain = plain_change(report, contexts.now)) {
+      changes.push_back(*std::move(plain));
+      continue;
+    }
     const auto found = contexts.runs.find(report.run);
     if (found == contexts.runs.end() || found->second.run.token != report.token) {
-      metrics_.add(Counter::reports_refused);
-      log::info("report refused: not about the current attempt", {{"run", report.run.value}, {"token", report.token}});
+      refuse(report.run, report.token);
       continue;
     }
     changes.push_back(to_change(report, found->second, contexts.now));
   }
   if (changes.empty()) co_return 0;
 
-  CO_TRY(const auto won, runs_.apply(changes));
-  std::size_t applied = 0;
-  for (std::size_t i = 0; i < won.size(); ++i) {
+  CO_TRY(const auto applied, runs_.apply(changes));
+  std::size_t won = 0;
+  for (std::size_t i = 0; i < applied.size(); ++i) {
     const auto* end = std::get_if<Ended>(&changes[i]);
-    if (won[i] && end) count_end(metrics_, *end, contexts.runs.at(end->run).run);
-    if (!won[i] && end) metrics_.add(Counter::reports_refused);
-    applied += won[i] ? 1 : 0;
+    if (!applied[i]) std::visit([this](const auto& it) { refuse(it.run, it.token); }, changes[i]);
+    if (applied[i] && end) count_end(metrics_, *end, applied[i].due_at);
+    won += applied[i] ? 1 : 0;
   }
-  if (!ended.empty()) dispatch_.notify();  // slots are free, retries or dependants may be due
-  co_return applied;
+  if (!ends.empty()) dispatch_.notify();  // slots are free, retries or dependants may be due
+  co_return won;
+}
+
+void StatusLoop::refuse(RunId run, Token token) {
+  metrics_.add(Counter::reports_refused);
+  log::info("report refused: not about the current attempt", {{"run", run.value}, {"token", token}});
 }
 
 }  // namespace scheduler::dispatcher

@@ -20,6 +20,7 @@ class StatusLoop final : public Loop {
 
  private:
   Async<std::size_t> apply(std::vector<application::Delivery> deliveries);
+  void refuse(RunId run, Token token);
 
   application::DispatchRepository& runs_;
   std::unique_ptr<application::QueueConsumer> reports_;

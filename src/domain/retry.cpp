@@ -38,12 +38,17 @@ Millis backoff(const RetryBackoff& policy, RunId run, int next) {
   return Millis{static_cast<std::int64_t>(std::ceil(wait * 1000.0 * (1.0 + 0.1 * jitter)))};
 }
 
+std::optional<End> certain_end(const Outcome& outcome) {
+  if (outcome.state != AttemptState::succeeded && outcome.state != AttemptState::cancelled) return std::nullopt;
+  return End{end_state(outcome.state)};
+}
+
 AfterAttempt after_attempt(const Policy& policy, const TaskRun& run, const Outcome& outcome, TimePoint now) {
+  if (const auto end = certain_end(outcome)) return *end;
   if (outcome.state == AttemptState::lost) return after_loss(policy, run, now);  // it stopped in the middle of it
-  const bool retryable = outcome.state == AttemptState::failed || outcome.state == AttemptState::timed_out;
   const int used = run.attempt - run.lost_attempts;  // tries that count against the budget, this one included
-  if (retryable && run.cancel_requested()) return End{RunState::cancelled};
-  if (!retryable || outcome.permanent || used > policy.max_retries) return End{end_state(outcome.state)};
+  if (run.cancel_requested()) return End{RunState::cancelled};
+  if (outcome.permanent || used > policy.max_retries) return End{end_state(outcome.state)};
   const auto asked = std::min(outcome.retry_after.value_or(Millis{0}), kRetryAfterMax);
   const auto wait = std::max(backoff(policy.backoff, run.id, run.attempt + 1), asked);
   return RetryAt{now + wait};

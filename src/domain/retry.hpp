@@ -48,6 +48,9 @@ using AfterAttempt = std::variant<End, RetryAt>;
 // from (run, next) by a fixed hash: equal inputs give equal answers, and runs that failed together spread out.
 [[nodiscard]] Millis backoff(const RetryBackoff& policy, RunId run, int next);
 
+// What follows from `outcome` alone, whatever policy and run say; nothing where those decide.
+[[nodiscard]] std::optional<End> certain_end(const Outcome& outcome);
+
 // After attempt number `run.attempt` ended with `outcome`. A cancel mark wins over a retry, never over a success.
 // Attempts that were lost do not use up max_retries.
 [[nodiscard]] AfterAttempt after_attempt(const Policy& policy, const TaskRun& run, const Outcome& outcome,

@@ -428,6 +428,31 @@ TEST_P(DispatchRepositoryContract, Apply_MarkedRunLosesItsWorker_IsCancelledByTh
   EXPECT_EQ(run(id).reason, Reason::cancelled_by_user);
 }
 
+TEST_P(DispatchRepositoryContract, Apply_EveryKindInOneBatch_EachAsIfAlone) {
+  const auto begun = run_in(RunState::dispatched), done = run_in(RunState::running), again = run_in(RunState::running),
+             both = run_in(RunState::dispatched), back = run_in(RunState::dispatched),
+             marked = run_in(RunState::running), stale = run_in(RunState::running);
+  ok(runs().cancel(marked));
+  auto late = ended(stale, RunState::succeeded);
+  --late.token;
+  const auto due_at = run(done).due_at;
+  const auto applied =
+      ok(dispatch().apply({Started{begun, 1, clock.now()}, ended(done, RunState::succeeded),
+                           retried(again, clock.now() + 1s), Started{both, 1, clock.now()}, Returned{back, 1},
+                           ended(marked, RunState::succeeded), late, ended(both, RunState::failed)}));
+  EXPECT_THAT(applied, ElementsAre(true, true, true, true, true, true, false, true));
+  EXPECT_EQ(applied[1].due_at, due_at);
+  EXPECT_EQ(state(begun), RunState::running);
+  EXPECT_EQ(state(done), RunState::succeeded);
+  EXPECT_EQ(state(again), RunState::pending);
+  EXPECT_EQ(state(both), RunState::failed);
+  EXPECT_EQ(run(both).started_at, clock.now());
+  EXPECT_EQ(state(back), RunState::pending);
+  EXPECT_EQ(state(marked), RunState::succeeded);
+  EXPECT_EQ(state(stale), RunState::running);
+  for (const auto id : {done, again, both, marked}) EXPECT_EQ(ok(runs().attempts(id)).size(), 1u);
+}
+
 TEST_P(DispatchRepositoryContract, Apply_Batch_OneRefusedItemDoesNotSinkTheRest) {
   const auto a = run_in(RunState::running), b = run_in(RunState::pending), c = run_in(RunState::dispatched);
   EXPECT_THAT(ok(dispatch().apply({ended(a, RunState::succeeded), ended(b, RunState::succeeded),

@@ -107,6 +107,16 @@ TEST(AfterAttempt, EveryOutcome_ChoosesTheNextStep) {
     EXPECT_EQ(after_attempt(row.policy, row.run, row.outcome, kNow), row.expected) << row.name;
 }
 
+TEST(CertainEnd, OutcomesThatNoPolicyChanges_AreEndsAndAgreeWithAfterAttempt) {
+  for (const auto state : {AttemptState::succeeded, AttemptState::cancelled}) {
+    const auto end = certain_end(ended(state));
+    ASSERT_TRUE(end) << name_of(state);
+    EXPECT_EQ(AfterAttempt{*end}, after_attempt({.max_retries = 9}, run_at(1), ended(state), kNow)) << name_of(state);
+  }
+  for (const auto state : {AttemptState::failed, AttemptState::timed_out, AttemptState::lost})
+    EXPECT_FALSE(certain_end(ended(state))) << name_of(state);
+}
+
 TEST(AfterAttempt, RetryAfter_IsAtLeastWaited) {
   const Policy policy{.max_retries = 5, .backoff = kDoubling};
   auto outcome = ended(AttemptState::failed);

@@ -51,7 +51,9 @@ class FaultyDispatch final : public DispatchRepository {
     FORWARD(std::vector<bool>, mark_dispatched(batch));
   }
   Async<RunContexts> contexts(std::vector<RunId> runs) override { FORWARD(RunContexts, contexts(runs)); }
-  Async<std::vector<bool>> apply(std::vector<RunChange> batch) override { FORWARD(std::vector<bool>, apply(batch)); }
+  Async<std::vector<Applied>> apply(std::vector<RunChange> batch) override {
+    FORWARD(std::vector<Applied>, apply(batch));
+  }
   Async<std::vector<AssignedRun>> assigned(IncarnationId incarnation, TimePoint before) override {
     FORWARD(std::vector<AssignedRun>, assigned(incarnation, before));
   }

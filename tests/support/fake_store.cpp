@@ -286,12 +286,12 @@ class FakeStore::Dispatch final : public DispatchRepository {
     });
   }
 
-  Async<std::vector<bool>> apply(std::vector<RunChange> batch) override {
-    FAKE_CALL("apply", [&]() -> SchedulerResult<std::vector<bool>> {
-      std::vector<bool> won;
+  Async<std::vector<Applied>> apply(std::vector<RunChange> batch) override {
+    FAKE_CALL("apply", [&]() -> SchedulerResult<std::vector<Applied>> {
+      std::vector<Applied> applied;
       for (const auto& change : batch)
-        won.push_back(std::visit([this](const auto& it) { return apply_one(it); }, change));
-      return won;
+        applied.push_back(std::visit([this](const auto& it) { return apply_or_not(it); }, change));
+      return applied;
     });
   }
 
@@ -350,6 +350,12 @@ class FakeStore::Dispatch final : public DispatchRepository {
   [[nodiscard]] RunContext context(const domain::TaskRun& run) const {
     const auto& spec = store_.task_rows.at(run.task).spec;
     return {run, {spec.max_retries, spec.retry_backoff, spec.delivery}};
+  }
+
+  Applied apply_or_not(const auto& it) {
+    const auto found = store_.run_rows.find(it.run);
+    const auto due_at = found == store_.run_rows.end() ? TimePoint{} : found->second.due_at;
+    return {apply_one(it), due_at};
   }
 
   bool apply_one(const Started& it) {

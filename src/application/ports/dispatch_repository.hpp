@@ -1,13 +1,12 @@
 // application/ports/dispatch_repository.hpp — the hot path of a run: to a worker, through its reports, to its end.
 //
 // Always true of every write here:
-//   - it is one transaction for the whole batch, each item guarded on its own by the run's state
-//   (domain/transitions.hpp)
-//     and token; an item whose guard fails changes nothing and is reported as not won;
+//   - it is one transaction for the whole batch (apply may take two), each item guarded on its own by the run's state
+//     (domain/transitions.hpp) and token; an item whose guard fails changes nothing and is reported as not won;
 //   - when a run ends, the same transaction lets a waiting run of the same task go (overlap) and completes the rounds
 //   of
 //     tasks that depend on it.
-// No read looks at history: costs grow with active runs only.
+//
 #pragma once
 
 #include "application/messages.hpp"
@@ -89,6 +88,13 @@ struct Returned {
 };
 using RunChange = std::variant<Started, Ended, Returned>;
 
+// What became of a RunChange.
+struct Applied {
+  bool won = false;
+  TimePoint due_at{};  // of the run, before the change; where it won
+  operator bool() const { return won; }
+};
+
 // Runs whose worker cannot end them any more.
 struct RescueView {
   TimePoint now{};
@@ -109,9 +115,10 @@ class DispatchRepository {
   virtual Async<std::vector<bool>> mark_dispatched(std::vector<Dispatching> batch) = 0;
 
   virtual Async<RunContexts> contexts(std::vector<RunId> runs) = 0;
-  // Where the token is the run's current one and the transition is allowed. won[i] belongs to batch[i]. A run that was
+  // Where the token is the run's current one and the transition is allowed. The i-th answer belongs to batch[i]. May be
+  // several transactions, one after another; changes of one run keep their order. A run that was
   // marked for cancel meanwhile ends cancelled where the change would make it pending again.
-  virtual Async<std::vector<bool>> apply(std::vector<RunChange> batch) = 0;
+  virtual Async<std::vector<Applied>> apply(std::vector<RunChange> batch) = 0;
 
   // What this incarnation holds according to the store, of the runs dispatched before `before`; by run id.
   virtual Async<std::vector<AssignedRun>> assigned(IncarnationId incarnation, TimePoint before) = 0;

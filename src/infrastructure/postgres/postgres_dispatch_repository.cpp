@@ -9,12 +9,12 @@
 
 #include <algorithm>
 #include <cassert>
-#include <functional>
 #include <set>
 
 namespace scheduler::infrastructure {
 namespace {
 
+using application::Applied;
 using application::AssignedRun;
 using application::Dispatching;
 using application::DispatchView;
@@ -139,9 +139,15 @@ class Reports {
     return {};
   }
 
-  // False: the guard did not hold, nothing was changed.
-  bool apply(const RunChange& change) {
-    return std::visit([this](const auto& it) { return apply(it); }, change);
+  // Not won: the guard did not hold, nothing was changed.
+  Applied apply(const RunChange& change) {
+    return std::visit(
+        [this](const auto& it) -> Applied {
+          const auto found = runs_.find(it.run);
+          const auto due_at = found == runs_.end() ? TimePoint{} : found->second.due_at;
+          return {apply(it), due_at};
+        },
+        change);
   }
 
   // Queues what was changed.
@@ -383,7 +389,7 @@ class PlainReports {
         " ended_at, reason, message, exit_code, http_status, log_lines) SELECT id, attempt, token, attempt_state,"
         " coalesce(worker, ''), coalesce(incarnation, 0), dispatched_at, started_at, ended_at, reason, message, "
         "exit_code,"
-        " http_status, log_lines FROM told WHERE ended_at IS NOT NULL) SELECT id, task_id FROM told",
+        " http_status, log_lines FROM told WHERE ended_at IS NOT NULL) SELECT id, task_id, due_at FROM told",
         may_leave(Event::start, Side::attempt), may_leave(Event::succeed, Side::attempt));
     std::vector<RunId> id;
     std::vector<Token> token;
@@ -413,13 +419,14 @@ class PlainReports {
             log_lines);
   }
 
-  SchedulerResult<void> note_won(Rows& rows, std::vector<bool>& won, RunEndings& endings) const {
+  SchedulerResult<void> note_won(Rows& rows, std::vector<Applied>& applied, RunEndings& endings) const {
     TRY(const auto read, rows.all([&](Row& row) {
       RunId run;
       TaskId task;
-      row.read(run, task);
+      TimePoint due_at;
+      row.read(run, task, due_at);
       const auto& it = rows_.at(run);
-      won[it.place] = true;
+      applied[it.place] = {true, due_at};
       if (it.end) endings.note(run, task, it.to);
       return run;
     }));
@@ -458,21 +465,21 @@ std::vector<RunId> ending_runs_of(const std::vector<RunChange>& batch) {
 }
 
 Async<void> apply_plain(Transaction tx, std::optional<TimePoint> own_now, const PlainReports& reports,
-                        std::vector<bool>& won) {
+                        std::vector<Applied>& applied) {
   tx.send(kSelectNow, own_now);
   lock_tasks_of(tx, reports.ending());
   reports.send(tx);
   CO_TRY(auto results, tx.flush());
   CO_UNWRAP(const auto now, instant_of(results[0]));
   RunEndings endings(tx, now);
-  CO_ENSURE(reports.note_won(results[2], won, endings));
+  CO_ENSURE(reports.note_won(results[2], applied, endings));
   const bool something_follows = results[1].size() > 0;
   if (something_follows) CO_CHECK(endings.settle());
   co_return co_await tx.commit();
 }
 
 // Reads, decides and writes, one report after the other.
-Async<std::vector<bool>> apply_each(Transaction tx, std::optional<TimePoint> own_now, std::vector<RunChange> batch) {
+Async<std::vector<Applied>> apply_each(Transaction tx, std::optional<TimePoint> own_now, std::vector<RunChange> batch) {
   tx.send(kSelectNow, own_now);
   lock_tasks_of(tx, ending_runs_of(batch));
   tx.send(Reports::kLock, runs_of(batch));
@@ -481,8 +488,8 @@ Async<std::vector<bool>> apply_each(Transaction tx, std::optional<TimePoint> own
   const bool something_follows = results[1].size() > 0;
   Reports reports(now);
   CO_ENSURE(reports.load(results[2]));
-  std::vector<bool> won;
-  for (const auto& change : batch) won.push_back(reports.apply(change));
+  std::vector<Applied> applied;
+  for (const auto& change : batch) applied.push_back(reports.apply(change));
   reports.send(tx);
   if (something_follows && reports.any_end()) {
     RunEndings endings(tx, now);
@@ -490,7 +497,7 @@ Async<std::vector<bool>> apply_each(Transaction tx, std::optional<TimePoint> own
     CO_CHECK(endings.settle());
   }
   CO_CHECK(tx.commit());
-  co_return won;
+  co_return applied;
 }
 
 }  // namespace
@@ -571,30 +578,30 @@ Async<RunContexts> PostgresDispatchRepository::contexts(std::vector<RunId> runs)
 
 // Most reports are plain, each about a run of its own: written first, by two round trips and one statement. What is
 // not, or was not won, comes in a transaction after that, in the order of the batch: one may follow from the other.
-Async<std::vector<bool>> PostgresDispatchRepository::apply(std::vector<RunChange> batch) {
+Async<std::vector<Applied>> PostgresDispatchRepository::apply(std::vector<RunChange> batch) {
   std::unordered_map<RunId, int> reports;
   for (const auto& change : batch) ++reports[run_of(change)];
   PlainReports plain;
-  std::vector<bool> won(batch.size(), false);
+  std::vector<Applied> applied(batch.size());
   bool all_plain = true;
   for (std::size_t i = 0; i < batch.size(); ++i)
     if (reports[run_of(batch[i])] > 1 || !plain.add(i, batch[i])) all_plain = false;
   if (!plain.empty()) {
     CO_TRY(auto tx, database_.begin(Access::write));
-    CO_CHECK(apply_plain(std::move(tx), clock_.own(), plain, won));
+    CO_CHECK(apply_plain(std::move(tx), clock_.own(), plain, applied));
   }
-  if (all_plain && std::ranges::all_of(won, std::identity{})) co_return won;
+  if (all_plain && std::ranges::all_of(applied, &Applied::won)) co_return applied;
   std::vector<RunChange> rest;
   std::vector<std::size_t> places;
   for (std::size_t i = 0; i < batch.size(); ++i) {
-    if (won[i]) continue;
+    if (applied[i].won) continue;
     rest.push_back(std::move(batch[i]));
     places.push_back(i);
   }
   CO_TRY(auto tx, database_.begin(Access::write));
-  CO_TRY(const auto rest_won, apply_each(std::move(tx), clock_.own(), std::move(rest)));
-  for (std::size_t i = 0; i < places.size(); ++i) won[places[i]] = rest_won[i];
-  co_return won;
+  CO_TRY(const auto rest_applied, apply_each(std::move(tx), clock_.own(), std::move(rest)));
+  for (std::size_t i = 0; i < places.size(); ++i) applied[places[i]] = rest_applied[i];
+  co_return applied;
 }
 
 Async<std::vector<AssignedRun>> PostgresDispatchRepository::assigned(IncarnationId incarnation, TimePoint before) {

@@ -167,10 +167,14 @@ Async<TaskRun> PostgresRunRepository::get(RunId id) {
 
 Async<Page<TaskRun>> PostgresRunRepository::list(RunFilter filter, Paging paging) {
   CO_UNWRAP(const auto window, window_of(paging));
+  // The runs of a task are in two indexes, read side by side in the order of their ids.
+  constexpr std::string_view kBothHalves =
+      " FROM (SELECT * FROM task_runs WHERE task_id = $1 AND ended_at IS NULL UNION ALL"
+      " SELECT * FROM task_runs WHERE task_id = $1 AND ended_at IS NOT NULL) r JOIN tasks t ON t.id = r.task_id ";
   const auto sql = fmt::format(
       "SELECT {}{}WHERE {} AND ($2::text IS NULL OR r.triggered_by = $2) AND ($3::text IS NULL OR r.worker = $3)"
       " AND r.id < $4 ORDER BY r.id DESC LIMIT $5 OFFSET $6",
-      kRunColumns, kRunTables, condition_of(filter));
+      kRunColumns, filter.task && !filter.state ? kBothHalves : kRunTables, condition_of(filter));
   CO_TRY(auto rows, database_.query(sql, filter.task, filter.trigger, filter.worker, window.before, window.rows_max,
                                     window.offset));
   CO_UNWRAP(auto runs, rows.all(read_run));

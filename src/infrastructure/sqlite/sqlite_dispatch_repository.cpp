@@ -16,6 +16,7 @@
 namespace scheduler::infrastructure {
 namespace {
 
+using application::Applied;
 using application::AssignedRun;
 using application::Dispatching;
 using application::DispatchView;
@@ -237,14 +238,14 @@ class Reports {
  public:
   Reports(Connection& connection, TimePoint now) : connection_(connection), now_(now), endings_(connection, now) {}
 
-  // won[i]: the guard of batch[i] held.
-  SchedulerResult<std::vector<bool>> apply(const std::vector<RunChange>& batch) {
+  SchedulerResult<std::vector<Applied>> apply(const std::vector<RunChange>& batch) {
     CHECK(read(batch));
-    std::vector<bool> won;
-    for (const auto& change : batch) won.push_back(std::visit([this](const auto& it) { return decide(it); }, change));
+    std::vector<Applied> applied;
+    for (const auto& change : batch)
+      applied.push_back(std::visit([this](const auto& it) { return decide_one(it); }, change));
     CHECK(write());
     CHECK(endings_.settle());
-    return won;
+    return applied;
   }
 
  private:
@@ -256,15 +257,21 @@ class Reports {
     std::optional<WorkerId> worker;
     std::optional<IncarnationId> incarnation;
     std::optional<TimePoint> dispatched_at, started_at;
+    TimePoint due_at{};
     domain::Reason cancel_reason = domain::Reason::none;
   };
+
+  Applied decide_one(const auto& change) {
+    const bool won = decide(change);  // its guard held
+    return {won, won ? runs_.at(change.run).due_at : TimePoint{}};
+  }
 
   SchedulerResult<void> read(const std::vector<RunChange>& batch) {
     RowSet ids;
     for (const auto& change : batch) ids.add(std::visit([](const auto& it) { return it.run; }, change));
     auto rows = connection_.query(
         "SELECT r.id, r.token, r.state, r.task_id, r.attempt, r.worker, r.incarnation, r.dispatched_at, r.started_at,"
-        " r.cancel_reason FROM rows(?1) CROSS JOIN task_runs r ON r.id = c1",
+        " r.due_at, r.cancel_reason FROM rows(?1) CROSS JOIN task_runs r ON r.id = c1",
         ids);
     for (;;) {
       TRY(const bool found, rows.step());
@@ -272,7 +279,7 @@ class Reports {
       RunId run;
       Current it;
       rows.read(run, it.token, it.state, it.task, it.attempt, it.worker, it.incarnation, it.dispatched_at,
-                it.started_at, it.cancel_reason);
+                it.started_at, it.due_at, it.cancel_reason);
       runs_.emplace(run, std::move(it));
     }
   }
@@ -462,7 +469,7 @@ Async<RunContexts> SqliteDispatchRepository::contexts(std::vector<RunId> runs) {
       [this, runs = std::move(runs)](Connection& connection) { return run_contexts(connection, runs, clock_.now()); });
 }
 
-Async<std::vector<bool>> SqliteDispatchRepository::apply(std::vector<RunChange> batch) {
+Async<std::vector<Applied>> SqliteDispatchRepository::apply(std::vector<RunChange> batch) {
   return database_.write(
       [this, batch = std::move(batch)](Connection& connection) {
         return Reports(connection, clock_.now()).apply(batch);

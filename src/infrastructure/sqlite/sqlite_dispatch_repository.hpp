@@ -16,7 +16,7 @@ class SqliteDispatchRepository final : public application::DispatchRepository {
   Async<std::vector<application::DueRun>> due(std::vector<std::string> routes, std::size_t limit) override;
   Async<std::vector<bool>> mark_dispatched(std::vector<application::Dispatching> batch) override;
   Async<application::RunContexts> contexts(std::vector<RunId> runs) override;
-  Async<std::vector<bool>> apply(std::vector<application::RunChange> batch) override;
+  Async<std::vector<application::Applied>> apply(std::vector<application::RunChange> batch) override;
   Async<std::vector<application::AssignedRun>> assigned(IncarnationId incarnation, TimePoint before) override;
   Async<void> mark_missing(std::vector<RunId> missing, std::vector<RunId> found) override;
   Async<application::RescueView> to_rescue(std::size_t limit) override;

@@ -1,18 +1,13 @@
-// cli/gates.hpp — "run why" and "task explain": one table for both.
+// cli/gates.hpp — what holds a run or a task, as `run why` and `task explain` show it.
 #pragma once
 
 #include "cli/json_text.hpp"
-#include "cli/output.hpp"
-#include "cli/session.hpp"
-
-#include <boost/json.hpp>
 
 namespace scheduler::cli {
 
-inline void show_gates(const Session& session, const json::value& data) {
-  static const std::vector<Column> kColumns = {
-      {"WHAT", "code"}, {"WHY", "sentence"}, {"SINCE", "since"}, {"OPENS AT", "opens_at"}, {"WHAT TO DO", "remedy"}};
-  session.output().list(data, array_in(data, "gates"), kColumns);
-}
+class Session;
+
+// `data`: the reply of the API, with its gates.
+void show_gates(const Session& session, const json::value& data);
 
 }  // namespace scheduler::cli

@@ -127,6 +127,7 @@ TEST_F(DispatchTick, QueueTakesNothing_ItsWorkerGetsNothingMore) {
   store.add_run(task());
   EXPECT_EQ(done("dispatch"), 0u);
   EXPECT_EQ(run({2}).state, RunState::pending);
+  EXPECT_TRUE(run_on(io, queue.depth(kStatusQueue))) << "the broker itself is there";
   worker("w2", 2);
   EXPECT_EQ(done("dispatch"), 1u) << "one worker's queue holds up nobody else";
   EXPECT_EQ(mail(2), "run 2/1");

@@ -459,7 +459,8 @@ class FakeStore::Runs final : public RunRepository {
     FAKE_CALL("runs.list", [&]() -> SchedulerResult<Page<domain::TaskRun>> {
       Page<domain::TaskRun> page;
       for (const auto& [id, run] : store_.run_rows)
-        if (!filter.task || run.task == *filter.task) page.items.push_back(run);
+        if ((!filter.task || run.task == *filter.task) && (!filter.state || run.state == *filter.state))
+          page.items.push_back(run);
       return page;
     });
   }

@@ -43,7 +43,9 @@ asio::awaitable<bool> all_ended(Parts& it) {
 }
 
 asio::awaitable<void> drain(Parts& it, int runs, Backlog& seen) {
-  const auto task = co_await make_noop(it, "noop", std::nullopt, kShards);
+  // In a store that may hold the tasks of earlier measurements.
+  const auto name = fmt::format("noop {}", to_micros(it.clock.now()));
+  const auto task = co_await make_noop(it, name, std::nullopt, kShards);
   constexpr int kClients = 2;
   int left = kClients;
   RunId last{0};

@@ -1,12 +1,12 @@
 // application/ports/dispatch_repository.hpp — the hot path of a run: to a worker, through its reports, to its end.
 //
 // Always true of every write here:
-//   - it is one transaction for the whole batch (apply may take two), each item guarded on its own by the run's state
-//     (domain/transitions.hpp) and token; an item whose guard fails changes nothing and is reported as not won;
-//   - when a run ends, the same transaction lets a waiting run of the same task go (overlap) and completes the rounds
-//   of
-//     tasks that depend on it.
-//
+//   - it is one transaction for the whole batch (apply may take two);
+//   - each item is guarded on its own by the run's state (domain/transitions.hpp) and token; an item whose guard fails
+//     changes nothing and is reported as not won;
+//   - when a run ends, the same transaction lets a waiting run of the same task go (overlap), and completes the rounds
+//     of tasks that depend on it.
+// No read looks at history: costs grow with active runs only.
 #pragma once
 
 #include "application/messages.hpp"

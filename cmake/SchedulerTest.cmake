@@ -6,13 +6,14 @@ include(GoogleTest)
 # Tests are most of a build and do little themselves: they are compiled without optimisation (half the time of a clean
 # build otherwise), the code under test as the preset says. A precompiled header fits one level only, so they have one of
 # their own, with what nearly every test includes.
+set(SCHEDULER_TEST_OPTIONS -O0 $<$<CONFIG:Release>:-g0>)  # a failure names its line by itself
 add_library(scheduler_test_pch STATIC ${CMAKE_SOURCE_DIR}/cmake/pch.cpp)
-target_compile_options(scheduler_test_pch PRIVATE -O0)
+target_compile_options(scheduler_test_pch PRIVATE ${SCHEDULER_TEST_OPTIONS})
 target_precompile_headers(scheduler_test_pch PRIVATE ${CMAKE_SOURCE_DIR}/cmake/test_pch.hpp)
 target_link_libraries(scheduler_test_pch PUBLIC GTest::gmock GTest::gtest fmt::fmt Threads::Threads)
 
 function(scheduler_compile_as_test target)
-  target_compile_options(${target} PRIVATE -O0)
+  target_compile_options(${target} PRIVATE ${SCHEDULER_TEST_OPTIONS})
   if(NOT SCHEDULER_NO_PCH)
     target_link_libraries(${target} PRIVATE GTest::gmock GTest::gtest fmt::fmt)
     target_precompile_headers(${target} REUSE_FROM scheduler_test_pch)

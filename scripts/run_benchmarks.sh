@@ -85,7 +85,8 @@ find_peers() {
   export SCHEDULER_BENCH_PEERS=$peers
 }
 
-build release
+mapfile -t benches < <(executables release benches)
+build release "${benches[@]}" bin/scheduler-dispatcher  # the cluster has one in a process of its own
 find_services
 find_peers || say "bench: npm, or its registry, cannot be reached (build/peers/npm.log); peers are not measured"
 out=$root/build/benchmarks

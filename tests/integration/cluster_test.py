@@ -47,7 +47,7 @@ def check(cluster):
     assert api.call("GET", f"/api/runs/{stopped}?wait=5")["state"] == "cancelled"
 
     # One of each is killed while everything runs.
-    runs = [trigger(slow, apis[n % 2]) for n in range(12)] + [trigger(quick, apis[n % 2]) for n in range(100)]
+    runs = [trigger(quick, apis[n % 2]) for n in range(100)] + [trigger(slow, apis[n % 2]) for n in range(12)]
     wait_for("work on worker1", lambda: cluster.ask(
         "SELECT count(*) FROM task_runs WHERE worker = 'worker1' AND state = 'running'") != "0")
     for name in ("worker1", "dispatcher1", "api1"):

@@ -104,18 +104,6 @@ Async<Reply> system_info(const Context& context, const Request& request) {
   co_return success(context, json.take());
 }
 
-// "postgresql://user:secret@host/db" -> "postgresql://user:***@host/db".
-std::string redacted(std::string url) {
-  const auto scheme = url.find("://");
-  if (scheme == std::string::npos) return url;
-  const auto authority = scheme + 3;
-  const auto end = std::min(url.find_first_of("/?#", authority), url.size());
-  const auto at = url.rfind('@', end);
-  if (at == std::string::npos || at < authority) return url;
-  const auto colon = url.find(':', authority);
-  return colon < at ? url.replace(colon + 1, at - colon - 1, "***") : url;
-}
-
 std::string config_json(const config::AppConfig& config) {
   JsonWriter json;
   json.begin_object();
@@ -126,7 +114,7 @@ std::string config_json(const config::AppConfig& config) {
       .end_object();
   json.key("database")
       .begin_object()
-      .member("url", redacted(config.database.url))
+      .member("url", config::without_password(config.database.url))
       .member("max_connections", config.database.max_connections)
       .end_object();
   json.key("message_queue").begin_object().member("type", config.message_queue.type).end_object();

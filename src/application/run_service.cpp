@@ -79,6 +79,8 @@ class RunServiceImpl final : public RunService {
     CO_TRY(auto around, surroundings(ports_.store));
     view.now = around.now;
     view.workers = std::move(around.workers);
+    const auto circuit = ports_.queue.circuit();
+    view.queue_away = circuit && circuit->state != Circuit::State::closed;
     const auto task = co_await ports_.store.tasks().get(view.run.task);
     if (task) view.route = domain::route_of(task->spec);
     if (!task && task.error().kind != ErrorKind::TaskNotFound) co_return std::unexpected(task.error());

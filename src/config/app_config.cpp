@@ -113,7 +113,14 @@ void apply_variable(const std::string& name, const std::string& value, Draft& dr
 void check_database(Draft& draft) {
   const auto& url = draft.config.database.url;
   if (url.empty()) return;
-  if (is_postgres(url)) return;
+  if (is_postgres(url)) {
+    // libpq would read the password as host and port, and say it in its error.
+    const auto host = std::string_view(url).substr(url.find("://") + 3);
+    if (const auto end = host.find_first_of("/?#"); end != host.npos && !host.substr(0, end).contains('@') &&
+                                                    host.substr(end, host.find('=', end) - end).contains('@'))
+      draft.fault_of("database.url", "has a '/', '?' or '#' in its user or password; write them as %2F, %3F and %23");
+    return;
+  }
   if (!url.starts_with(kSqlite) || url.size() == kSqlite.size() || url.starts_with("sqlite://"))
     draft.fault_of("database.url",
                    "must be sqlite:PATH, for example sqlite:/var/lib/scheduler/scheduler.db, or "

@@ -77,7 +77,7 @@ struct AppConfig {
 // What the store is opened with, for settings that passed load_config: "sqlite:PATH" or "postgresql://…".
 [[nodiscard]] std::string store_url(const AppConfig& config);
 [[nodiscard]] bool is_postgres(std::string_view url);
-// user:password@ becomes user:***@, for people's eyes.
+// user:password@ becomes user:***@, and so do passwords behind the '?': for people's eyes.
 [[nodiscard]] std::string without_password(std::string_view url);
 
 // The settings in force as TOML, secrets redacted; and the commented defaults, ready to be edited.

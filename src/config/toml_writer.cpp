@@ -19,14 +19,29 @@ std::string quoted(std::string_view text) {
   return out + '"';
 }
 
+// What libpq and brokers take as a secret behind the '?': password=, sslpassword=, and whatever else says it is one.
+std::string without_query_secrets(std::string url) {
+  for (auto begin = url.find('?'); begin < url.size();) {
+    const auto end = std::min(url.find('&', begin + 1), url.size());
+    const auto equals = url.find('=', begin);
+    if (equals < end && std::string_view(url).substr(begin, equals - begin).contains("pass")) {
+      url.replace(equals + 1, end - equals - 1, "***");
+      begin = url.find('&', equals);
+    } else {
+      begin = end;
+    }
+  }
+  return url;
+}
+
 // user:password@ in a URL becomes user:***@. A password may hold an '@' itself: the last one ends it.
 std::string redacted(std::string_view url) {
   const auto scheme = url.find("://");
   if (scheme == url.npos) return std::string(url);
   const auto at = url.rfind('@');
   const auto colon = url.find(':', scheme + 3);
-  if (at == url.npos || colon == url.npos || colon > at) return std::string(url);
-  return fmt::format("{}***{}", url.substr(0, colon + 1), url.substr(at));
+  if (at == url.npos || colon == url.npos || colon > at) return without_query_secrets(std::string(url));
+  return without_query_secrets(fmt::format("{}***{}", url.substr(0, colon + 1), url.substr(at)));
 }
 
 std::string written(AppConfig& config, const Flag& flag) { return flag.in(config) ? "true" : "false"; }

@@ -114,6 +114,12 @@ void add_pending_gates(const WhyView& view, std::vector<Gate>& gates) {
   }
 }
 
+Gate queue_away() {
+  return {.code = GateCode::queue_away,
+          .sentence = "the message queue is away: neither work nor news travels; nobody is declared dead for it",
+          .remedy = "look at the broker: scheduler-cli system health"};
+}
+
 const WorkerLoad* worker_of(const WhyView& view) {
   const auto found = std::ranges::find_if(
       view.workers, [&](const WorkerLoad& it) { return it.worker.incarnation == view.run.incarnation; });
@@ -131,6 +137,11 @@ void add_held_gates(const WhyView& view, std::vector<Gate>& gates) {
                      .remedy = "",
                      .workers = workers});
   const auto* worker = worker_of(view);
+  if (view.queue_away) {
+    gates.push_back(queue_away());
+    gates.back().workers = workers;
+    return;
+  }
   if (!worker || worker->worker.state == WorkerState::dead)
     gates.push_back({.code = GateCode::worker_silent,
                      .sentence = fmt::format("its worker '{}' is gone; a dispatcher will take the run back", name),
@@ -282,6 +293,7 @@ std::vector<Gate> why(const WhyView& view) {
                      .remedy = "wait for it, cancel it, or set overlap_policy to allow",
                      .since = run.created_at,
                      .runs = view.earlier});
+  if (view.queue_away) gates.push_back(queue_away());
   add_pending_gates(view, gates);
   return gates;
 }

@@ -35,6 +35,7 @@ enum class GateCode {
   slots_busy,            // those that could are full
   not_dispatched,        // a worker could take it, and no dispatcher has given it one
   waiting_for_slot,      // its worker has it, and executes others first
+  queue_away,            // the message queue is away: neither work nor news travels
   worker_silent,         // its worker has missed a heartbeat
   cancelling,            // it is to be stopped, and its worker has not said so yet
   running,               // nothing holds it: it is being executed
@@ -68,6 +69,7 @@ constexpr auto enum_names(GateCode) {
                                           "slots_busy",
                                           "not_dispatched",
                                           "waiting_for_slot",
+                                          "queue_away",
                                           "worker_silent",
                                           "cancelling",
                                           "running",
@@ -100,6 +102,7 @@ inline constexpr std::size_t kWhyWorkersMax = 10;
 // What the answer is made from; all by the store's clock, read as closely together as a store allows.
 struct WhyView {
   TimePoint now{};
+  bool queue_away = false;  // as the asking process sees it
   TaskRun run;
   std::string route;                // of the task; empty where it was deleted
   std::vector<WorkerLoad> workers;  // the newest incarnation of each worker; dead ones may be among them

@@ -331,20 +331,15 @@ void Life::report_end(const HeldRun& run, domain::Outcome outcome, std::int64_t 
          run.place == HeldRun::Place::ready ? std::nullopt : std::optional(run.began));
 }
 
-// The receiver knows nothing of our clock: the instant of the start becomes an age when it leaves.
-std::vector<StatusUpdate> Life::take_reports() {
-  const auto pending = std::exchange(reports_, {});
+std::vector<Life::Pending> Life::take_reports() {
+  auto pending = std::exchange(reports_, {});
   std::set<std::pair<RunId, Token>> ended;
   for (const auto& it : pending)
     if (it.update.outcome) ended.insert({it.update.run, it.update.token});
-  const auto now = ports_.clock.elapsed();
-  std::vector<StatusUpdate> batch;
-  for (const auto& it : pending) {
-    if (!it.update.outcome && ended.contains({it.update.run, it.update.token})) continue;  // its end says it all
-    batch.push_back(it.update);
-    if (it.began) batch.back().age = now - *it.began;
-  }
-  return batch;
+  std::erase_if(pending, [&](const Pending& it) {  // its end says it all
+    return !it.update.outcome && ended.contains({it.update.run, it.update.token});
+  });
+  return pending;
 }
 
 asio::awaitable<void> Life::send_reports() {
@@ -352,19 +347,32 @@ asio::awaitable<void> Life::send_reports() {
     if (reports_.empty()) co_await report_->wait(1h);
     const auto batch = take_reports();
     if (batch.empty()) continue;
-    co_await publish_until_taken(kStatusQueue, Message{batch});
-    for (const auto& it : batch)
-      if (it.outcome) held_.forget(it.run, it.token);
+    // The receiver knows nothing of our clock: the instant of a start becomes an age when the report leaves, however
+    // often it has to be sent.
+    co_await publish_until_taken(kStatusQueue, [this, &batch] {
+      std::vector<StatusUpdate> updates;
+      for (const auto& it : batch) {
+        updates.push_back(it.update);
+        if (it.began) updates.back().age = ports_.clock.elapsed() - *it.began;
+      }
+      return Message{std::move(updates)};
+    });
+    for (const auto& [update, began] : batch)
+      if (update.outcome) held_.forget(update.run, update.token);
     measure_rate();
     go_idle();
   }
 }
 
-// Reports of work that was done are not given up, unless this worker was told to hurry: its silence says the rest.
 asio::awaitable<void> Life::publish_until_taken(QueueName to, Message message) {
+  co_await publish_until_taken(std::move(to), [&message] { return message; });
+}
+
+// Reports of work that was done are not given up, unless this worker was told to hurry: its silence says the rest.
+asio::awaitable<void> Life::publish_until_taken(QueueName to, std::function<Message()> make) {
   bool said = false;
   for (Micros pause = kRetryPauseMin;; pause = std::min(pause * 2, kRetryPauseMax)) {
-    const auto sent = co_await ports_.queue.publish_message(to, message);
+    const auto sent = co_await ports_.queue.publish_message(to, make());
     if (sent && said) log::info("queue takes messages again", {{"queue", to.value}});
     if (sent) co_return;
     const bool last = give_up_at_ && ports_.clock.elapsed() >= *give_up_at_;

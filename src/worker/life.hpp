@@ -89,9 +89,14 @@ class Life {
   void go_idle();
   void limit_last_words();
   asio::awaitable<void> publish_until_taken(application::QueueName to, application::Message message);
+  asio::awaitable<void> publish_until_taken(application::QueueName to, std::function<application::Message()> make);
   void measure_rate();
   [[nodiscard]] application::WorkerHeartbeat beat(bool leaving) const;
-  [[nodiscard]] std::vector<application::StatusUpdate> take_reports();
+  struct Pending {
+    application::StatusUpdate update;
+    std::optional<Micros> began;
+  };
+  [[nodiscard]] std::vector<Pending> take_reports();
   [[nodiscard]] std::vector<application::LogChunk> take_chunks();
 
   Ports& ports_;
@@ -101,10 +106,6 @@ class Life {
   HeldRuns held_;
   std::unique_ptr<application::QueueConsumer> work_;
   std::unique_ptr<WakeSignal> start_, report_, log_, beat_, deadline_, over_;
-  struct Pending {
-    application::StatusUpdate update;
-    std::optional<Micros> began;
-  };
   std::vector<Pending> reports_;
   std::map<std::pair<RunId, Token>, std::shared_ptr<Output>> outputs_;
   std::vector<application::LogChunk> late_chunks_;  // of attempts that have ended

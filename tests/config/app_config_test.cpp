@@ -280,6 +280,12 @@ TEST(LoadConfig, EveryFaultOfTheEnvironment_NamesTheVariable) {
       {"value and file",
        {{"SCHEDULER_DATABASE__URL_FILE", "/x"}, {"SCHEDULER_DATABASE__URL", "sqlite:x"}},
        "environment SCHEDULER_DATABASE__URL_FILE: database.url: SCHEDULER_DATABASE__URL is set as well; keep one"},
+      {"a slash in the password",
+       {{"SCHEDULER_DATABASE__URL", "postgresql://me:pa/secret@db/x"}},
+       "environment SCHEDULER_DATABASE__URL: database.url: has a '/', '?' or '#' in its user or password"},
+      {"a question mark in the password",
+       {{"SCHEDULER_DATABASE__URL", "postgresql://me:pa?secret@db/x"}},
+       "environment SCHEDULER_DATABASE__URL: database.url: has a '/', '?' or '#' in its user or password"},
       {"cross check",
        {{"SCHEDULER_DATABASE__URL", "mysql://me:secret@db/x"}},
        "environment SCHEDULER_DATABASE__URL: database.url: must be sqlite:PATH"},
@@ -376,6 +382,10 @@ TEST(ToToml, PasswordInUrl_IsHidden) {
   config.message_queue.url = "redis://:p@ss@host/1";  // an '@' that should have been written %40
   EXPECT_THAT(to_toml(config), HasSubstr("\"postgresql://me:***@db:5432/x\""));
   EXPECT_THAT(to_toml(config), HasSubstr("\"redis://:***@host/1\""));
+  EXPECT_EQ(without_password("postgresql://me@db/x?sslmode=require&password=hush&sslpassword=hush"),
+            "postgresql://me@db/x?sslmode=require&password=***&sslpassword=***");
+  EXPECT_EQ(without_password("postgresql://me:a@db/x?password=b&options=-csearch_path%3Dc"),
+            "postgresql://me:***@db/x?password=***&options=-csearch_path%3Dc");
 }
 
 TEST(ParseBindAddress, EveryForm_IsReadOrRefused) {

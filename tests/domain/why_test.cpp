@@ -89,6 +89,8 @@ TEST(Why, RunThatHasNotStarted_NamesEveryClosedGateInOrder) {
          it.workers.clear();
        },
        "not_due no_worker", ""},
+      {"the broker is away", [](auto& it) { it.queue_away = true; }, "queue_away not_dispatched",
+       "message queue is away"},
       {"an earlier run goes", [](auto& it) { it.run.state = RunState::waiting; }, "overlap", "an earlier run"},
       {"and nobody could take it either",
        [](auto& it) {
@@ -140,6 +142,12 @@ TEST(Why, RunWithItsWorker_SaysWhatTheWorkerDoes) {
        "runs 2 of 2 slots"},
       {"to be stopped", RunState::running, [](auto& it) { it.run.cancel_reason = Reason::cancelled_by_user; },
        "cancelling", "to be stopped"},
+      {"nobody hears it", RunState::running,
+       [](auto& it) {
+         it.workers[0].worker.heartbeat_due = kNow;
+         it.queue_away = true;
+       },
+       "queue_away", "nobody is declared dead"},
       {"silent", RunState::running, [](auto& it) { it.workers[0].worker.heartbeat_due = kNow; }, "worker_silent",
        "not been heard of since"},
       {"dead", RunState::dispatched, [](auto& it) { it.workers[0].worker.state = WorkerState::dead; }, "worker_silent",

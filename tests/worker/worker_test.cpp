@@ -244,7 +244,9 @@ TEST_F(WorkerRun, ReportsRefused_AreKeptAndSentLater) {
   EXPECT_EQ(held(beats().back()), "1/1 2/1") << "held until the queue has taken the reports";
   faults.heal();
   timer.advance(6s);
-  EXPECT_EQ(std::ranges::count_if(reports(), [](const auto& it) { return it.outcome.has_value(); }), 2);
+  const auto sent = reports();
+  EXPECT_EQ(std::ranges::count_if(sent, [](const auto& it) { return it.outcome.has_value(); }), 2);
+  for (const auto& it : sent) EXPECT_GE(it.age, Micros{20s}) << "counted when it left, not when it was first tried";
   timer.advance(5s);
   EXPECT_EQ(held(beats().back()), "");
   EXPECT_THAT(executor.began(), SizeIs(2)) << "nothing is done twice";

@@ -30,6 +30,13 @@ CREATE TABLE tasks (
   updated_at           TIMESTAMPTZ NOT NULL,
   watermark            TIMESTAMPTZ,
   next_fire_at         TIMESTAMPTZ,
+  schedule_since       TIMESTAMPTZ,
+  retry_on             TEXT NOT NULL,  -- JSON object of lists
+  max_lost_attempts    INTEGER NOT NULL,
+  misfire_grace_seconds   BIGINT NOT NULL,
+  catch_up_window_seconds BIGINT,
+  max_concurrent_runs  INTEGER,
+  max_queued_runs      INTEGER NOT NULL,
   archived_at          TIMESTAMPTZ,
   parameters           TEXT NOT NULL                       -- JSON object
 ) WITH (fillfactor = 70);

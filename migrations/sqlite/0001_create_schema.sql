@@ -29,6 +29,13 @@ CREATE TABLE tasks (
   updated_at           INTEGER NOT NULL,
   watermark            INTEGER,
   next_fire_at         INTEGER,
+  schedule_since       INTEGER,
+  retry_on             TEXT NOT NULL,  -- JSON object of lists
+  max_lost_attempts    INTEGER NOT NULL,
+  misfire_grace_seconds   INTEGER NOT NULL,
+  catch_up_window_seconds INTEGER,
+  max_concurrent_runs  INTEGER,
+  max_queued_runs      INTEGER NOT NULL,
   archived_at          INTEGER,
   parameters           TEXT NOT NULL  -- JSON object; last, because it may be large
 ) STRICT;

@@ -27,6 +27,12 @@ struct RetryBackoffBody {
 };
 BOOST_DESCRIBE_STRUCT(RetryBackoffBody, (), (base_seconds, factor, cap_seconds))
 
+struct RetryOnBody {
+  std::vector<domain::Reason> reasons;
+  std::vector<int> exit_codes, http_statuses;
+};
+BOOST_DESCRIBE_STRUCT(RetryOnBody, (), (reasons, exit_codes, http_statuses))
+
 // The fields that a person writes; the defaults are the domain's.
 struct TaskBody {
   std::string name, description, task_type;
@@ -36,20 +42,27 @@ struct TaskBody {
   std::int64_t timeout_seconds = domain::TaskSpec{}.timeout.count();
   int max_retries = domain::TaskSpec{}.max_retries;
   RetryBackoffBody retry_backoff;
+  RetryOnBody retry_on;
+  int max_lost_attempts = domain::TaskSpec{}.max_lost_attempts;
   std::vector<UpstreamBody> dependencies;
   domain::TriggerRule trigger_rule = domain::TaskSpec{}.trigger_rule;
   domain::OverlapPolicy overlap_policy = domain::TaskSpec{}.overlap_policy;
   domain::MisfirePolicy misfire_policy = domain::TaskSpec{}.misfire_policy;
+  std::int64_t misfire_grace_seconds = domain::TaskSpec{}.misfire_grace.count();
+  std::optional<std::int64_t> catch_up_window_seconds;
   domain::Delivery delivery = domain::TaskSpec{}.delivery;
   int priority = domain::TaskSpec{}.priority;
   std::map<std::string, std::string> labels, worker_labels;
   int shard_count = domain::TaskSpec{}.shard_count;
+  std::optional<int> max_concurrent_runs;
+  int max_queued_runs = domain::TaskSpec{}.max_queued_runs;
   domain::TaskStatus status = domain::TaskSpec{}.status;
 };
 BOOST_DESCRIBE_STRUCT(TaskBody, (),
                       (name, description, task_type, schedule, timezone, parameters, timeout_seconds, max_retries,
-                       retry_backoff, dependencies, trigger_rule, overlap_policy, misfire_policy, delivery, priority,
-                       labels, worker_labels, shard_count, status))
+                       retry_backoff, retry_on, max_lost_attempts, dependencies, trigger_rule, overlap_policy,
+                       misfire_policy, misfire_grace_seconds, catch_up_window_seconds, delivery, priority, labels,
+                       worker_labels, shard_count, max_concurrent_runs, max_queued_runs, status))
 constexpr auto required_fields(const TaskBody*) { return std::to_array<std::string_view>({"name", "task_type"}); }
 
 void read_json_value(const json::value& from, UpstreamBody& into, const JsonPlace& at, JsonFaults& faults) {
@@ -91,16 +104,23 @@ application::TaskDraft draft_of(TaskBody body, std::vector<FieldError> faults) {
   spec.timeout = Seconds{body.timeout_seconds};
   spec.max_retries = body.max_retries;
   spec.retry_backoff = {body.retry_backoff.base_seconds, body.retry_backoff.factor, body.retry_backoff.cap_seconds};
+  spec.retry_on = {std::move(body.retry_on.reasons), std::move(body.retry_on.exit_codes),
+                   std::move(body.retry_on.http_statuses)};
+  spec.max_lost_attempts = body.max_lost_attempts;
   if (!is_faulty(faults, "/dependencies"))
     for (auto& upstream : body.dependencies) draft.dependencies.push_back(std::move(upstream.task));
   spec.trigger_rule = body.trigger_rule;
   spec.overlap_policy = body.overlap_policy;
   spec.misfire_policy = body.misfire_policy;
+  spec.misfire_grace = Seconds{body.misfire_grace_seconds};
+  if (body.catch_up_window_seconds) spec.catch_up_window = Seconds{*body.catch_up_window_seconds};
   spec.delivery = body.delivery;
   spec.priority = body.priority;
   spec.labels = std::move(body.labels);
   spec.worker_labels = std::move(body.worker_labels);
   spec.shard_count = body.shard_count;
+  spec.max_concurrent_runs = body.max_concurrent_runs;
+  spec.max_queued_runs = body.max_queued_runs;
   spec.status = body.status;
   draft.faults = std::move(faults);
   return draft;
@@ -159,16 +179,28 @@ void write_members(JsonWriter& json, const domain::TaskSpec& spec) {
       .member("base_seconds", spec.retry_backoff.base_seconds)
       .member("factor", spec.retry_backoff.factor)
       .member("cap_seconds", spec.retry_backoff.cap_seconds)
+      .end_object();
+  json.key("retry_on").begin_object().key("reasons").begin_array();
+  for (const auto reason : spec.retry_on.reasons) json.value(name_of(reason));
+  json.end_array()
+      .member("exit_codes", spec.retry_on.exit_codes)
+      .member("http_statuses", spec.retry_on.http_statuses)
       .end_object()
+      .member("max_lost_attempts", spec.max_lost_attempts)
       .member("dependencies", spec.dependencies)
       .member("trigger_rule", name_of(spec.trigger_rule))
       .member("overlap_policy", name_of(spec.overlap_policy))
       .member("misfire_policy", name_of(spec.misfire_policy))
+      .member("misfire_grace_seconds", spec.misfire_grace.count())
+      .member("catch_up_window_seconds",
+              spec.catch_up_window ? std::optional(spec.catch_up_window->count()) : std::nullopt)
       .member("delivery", name_of(spec.delivery))
       .member("priority", spec.priority)
       .member("labels", spec.labels)
       .member("worker_labels", spec.worker_labels)
       .member("shard_count", spec.shard_count)
+      .member("max_concurrent_runs", spec.max_concurrent_runs)
+      .member("max_queued_runs", spec.max_queued_runs)
       .member("status", name_of(spec.status));
 }
 

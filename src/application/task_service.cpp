@@ -242,9 +242,11 @@ class TaskServiceImpl final : public TaskService {
   SchedulerResult<void> plan_first_fire(domain::Task& task, TimePoint from) const {
     task.watermark.reset();
     task.next_fire_at.reset();
+    task.schedule_since.reset();
     if (!task.spec.schedule) return {};
     TRY(const auto schedule, schedule_of(task.spec, task.created_at, ports_.zones));
     task.watermark = from;
+    task.schedule_since = from;
     if (task.spec.status == domain::TaskStatus::active) task.next_fire_at = domain::next_slot(schedule, from);
     return {};
   }

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -12,6 +13,9 @@ namespace {
 
 // Lines, tabs, and the joiners that some scripts and emoji are written with.
 constexpr std::u32string_view kDescriptionLayout = U"\n\r\t\u200C\u200D";
+
+constexpr double kCatchUpWindowSecondsMax = 10.0 * 365 * 86400;
+constexpr std::size_t kRetryCodesMax = 256;
 
 bool is_label_char(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
@@ -53,6 +57,23 @@ void check_range(double value, double low, double high, std::string_view pointer
     errors.push_back({std::string(pointer), fmt::format("must be between {} and {}", low, high)});
 }
 
+void check_retry_on(const RetryOn& rules, std::vector<FieldError>& errors) {
+  if (std::set(rules.reasons.begin(), rules.reasons.end()).size() != rules.reasons.size())
+    errors.push_back({"/retry_on/reasons", "names a reason twice"});
+  for (std::size_t i = 0; i < rules.reasons.size(); ++i)
+    if (std::ranges::find(kRetryReasons, rules.reasons[i]) == kRetryReasons.end())
+      errors.push_back({fmt::format("/retry_on/reasons/{}", i),
+                        "must be exit_code, signal, http_status, executor_error or timeout"});
+  if (rules.exit_codes.size() > kRetryCodesMax)
+    errors.push_back({"/retry_on/exit_codes", fmt::format("must have at most {} entries", kRetryCodesMax)});
+  if (rules.http_statuses.size() > kRetryCodesMax)
+    errors.push_back({"/retry_on/http_statuses", fmt::format("must have at most {} entries", kRetryCodesMax)});
+  for (std::size_t i = 0; i < rules.exit_codes.size() && i < kRetryCodesMax; ++i)
+    check_range(rules.exit_codes[i], 1, 255, fmt::format("/retry_on/exit_codes/{}", i), errors);
+  for (std::size_t i = 0; i < rules.http_statuses.size() && i < kRetryCodesMax; ++i)
+    check_range(rules.http_statuses[i], 100, 599, fmt::format("/retry_on/http_statuses/{}", i), errors);
+}
+
 }  // namespace
 
 std::vector<FieldError> validate(const TaskSpec& spec) {
@@ -78,6 +99,14 @@ std::vector<FieldError> validate(const TaskSpec& spec) {
   check_range(spec.retry_backoff.cap_seconds, 0.001, 86400, "/retry_backoff/cap_seconds", errors);
   if (spec.retry_backoff.cap_seconds < spec.retry_backoff.base_seconds)
     errors.push_back({"/retry_backoff/cap_seconds", "must not be below base_seconds"});
+  check_retry_on(spec.retry_on, errors);
+  check_range(spec.max_lost_attempts, 1, 10, "/max_lost_attempts", errors);
+  check_range(static_cast<double>(spec.misfire_grace.count()), 0, 86400, "/misfire_grace_seconds", errors);
+  if (spec.catch_up_window)
+    check_range(static_cast<double>(spec.catch_up_window->count()), 1, kCatchUpWindowSecondsMax,
+                "/catch_up_window_seconds", errors);
+  if (spec.max_concurrent_runs) check_range(*spec.max_concurrent_runs, 1, 10'000, "/max_concurrent_runs", errors);
+  check_range(spec.max_queued_runs, 1, 1'000'000, "/max_queued_runs", errors);
   check_range(spec.priority, 0, 9, "/priority", errors);
   check_range(spec.shard_count, 1, 1000, "/shard_count", errors);
   if (spec.dependencies.size() > kDependenciesMax)

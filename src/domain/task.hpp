@@ -7,6 +7,7 @@
 #include "core/enum_names.hpp"
 #include "core/ids.hpp"
 #include "core/time.hpp"
+#include "domain/task_run.hpp"
 #include "errors/error.hpp"
 
 #include <map>
@@ -31,8 +32,8 @@ constexpr auto enum_names(OverlapPolicy) {
   return std::to_array<std::string_view>({"allow", "forbid", "queue_one", "replace"});
 }
 
-// What happens to fire times decided later than kMisfireGrace: none of them | only the latest | all, at most
-// kCatchUpMax.
+// What happens to fire times decided later than the task's misfire_grace: none of them | only the latest | all, at
+// most kCatchUpMax.
 enum class MisfirePolicy { skip, latest, all };
 constexpr auto enum_names(MisfirePolicy) { return std::to_array<std::string_view>({"skip", "latest", "all"}); }
 
@@ -50,6 +51,16 @@ struct RetryBackoff {
   bool operator==(const RetryBackoff&) const = default;
 };
 
+// Which failed attempts are followed by another one, as far as max_retries allows. An empty list restricts nothing.
+struct RetryOn {
+  std::vector<Reason> reasons;     // of kRetryReasons, unique
+  std::vector<int> exit_codes;     // 1–255: of an attempt that failed with exit_code, only these
+  std::vector<int> http_statuses;  // 100–599: of one that failed with http_status, only these
+  bool operator==(const RetryOn&) const = default;
+};
+inline constexpr auto kRetryReasons = std::to_array<Reason>(
+    {Reason::exit_code, Reason::signal, Reason::http_status, Reason::executor_error, Reason::timeout});
+
 // What a person writes. Defaults are the defaults of the API.
 struct TaskSpec {
   std::string name;         // 1–255 bytes of UTF-8 without hidden characters (core/utf8.hpp); unique
@@ -62,15 +73,21 @@ struct TaskSpec {
   Seconds timeout{300};  // 1–86400, per attempt
   int max_retries = 0;   // 0–10
   RetryBackoff retry_backoff;
+  RetryOn retry_on;
+  int max_lost_attempts = 3;         // 1–10 attempts whose worker is lost; then the run ends failed, reason worker_lost
   std::vector<TaskId> dependencies;  // upstream tasks, unique, at most kDependenciesMax
   TriggerRule trigger_rule = TriggerRule::all_success;
   OverlapPolicy overlap_policy = OverlapPolicy::queue_one;
   MisfirePolicy misfire_policy = MisfirePolicy::latest;
+  Seconds misfire_grace{60};               // 0–86400; a minute covers restarts and short outages unnoticed
+  std::optional<Seconds> catch_up_window;  // 1 s – 10 years: misfires older than this are skipped in any case
   Delivery delivery = Delivery::at_least_once;
-  int priority = 5;      // 0–9, 9 is dispatched first
-  Labels labels;         // for people
-  Labels worker_labels;  // a worker must bear all of these
-  int shard_count = 1;   // 1–1000 runs per fire
+  int priority = 5;                        // 0–9, 9 is dispatched first
+  Labels labels;                           // for people
+  Labels worker_labels;                    // a worker must bear all of these
+  int shard_count = 1;                     // 1–1000 runs per fire
+  std::optional<int> max_concurrent_runs;  // 1–10000 runs pending, dispatched or running; nothing: no limit
+  int max_queued_runs = 100'000;           // 1–1'000'000 runs that no worker has begun; people may ask for no more
   TaskStatus status = TaskStatus::active;
   bool operator==(const TaskSpec&) const = default;
 };
@@ -84,6 +101,8 @@ struct Task {
   // Every slot up to and including the watermark has been decided. Nothing: the task has no schedule.
   std::optional<TimePoint> watermark;
   std::optional<TimePoint> next_fire_at;  // the first slot after the watermark; nothing: none, or paused
+  // Since when the schedule reads as it does: slots after this instant are its own. Nothing: no schedule.
+  std::optional<TimePoint> schedule_since;
 };
 
 inline constexpr std::size_t kParameterBytesMax = 1 << 20;

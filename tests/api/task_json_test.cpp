@@ -42,7 +42,9 @@ TEST(ReadTask, EveryField_IsRead) {
       "name":"n","description":"d","task_type":"http","schedule":"@daily","timezone":"Europe/Berlin",
       "parameters":{ "b" : [1, 2.5, null, "é"], "a":{}},"timeout_seconds":60,"max_retries":2,
       "retry_backoff":{"base_seconds":2,"factor":3,"cap_seconds":10},"dependencies":[5,"other"],
-      "trigger_rule":"all_done","overlap_policy":"replace","misfire_policy":"all","delivery":"at_most_once",
+      "trigger_rule":"all_done","overlap_policy":"replace","misfire_policy":"all",
+      "misfire_grace_seconds":5,"catch_up_window_seconds":3600,"max_concurrent_runs":4,"max_queued_runs":50,
+      "max_lost_attempts":2,"retry_on":{"reasons":["timeout"],"exit_codes":[75],"http_statuses":[429]},"delivery":"at_most_once",
       "priority":0,"labels":{"k":"v"},"worker_labels":{"gpu":"yes"},"shard_count":3,"status":"paused"})",
                                ReadOnlyFields::refuse);
   ASSERT_TRUE(draft);
@@ -52,6 +54,12 @@ TEST(ReadTask, EveryField_IsRead) {
   EXPECT_EQ(spec.retry_backoff, (domain::RetryBackoff{2, 3, 10}));
   EXPECT_EQ(spec.trigger_rule, domain::TriggerRule::all_done);
   EXPECT_EQ(spec.status, domain::TaskStatus::paused);
+  EXPECT_EQ(spec.misfire_grace, Seconds{5});
+  EXPECT_EQ(spec.catch_up_window, Seconds{3600});
+  EXPECT_EQ(spec.max_concurrent_runs, 4);
+  EXPECT_EQ(spec.max_queued_runs, 50);
+  EXPECT_EQ(spec.max_lost_attempts, 2);
+  EXPECT_EQ(spec.retry_on, (domain::RetryOn{{domain::Reason::timeout}, {75}, {429}}));
   EXPECT_EQ(spec.worker_labels, (domain::Labels{{"gpu", "yes"}}));
   ASSERT_EQ(draft->dependencies.size(), 2U);
   EXPECT_EQ(std::get<TaskId>(draft->dependencies[0]).value, 5);

@@ -16,25 +16,32 @@ class TaskRepositoryContract : public StoreContract {
 
 TEST_P(TaskRepositoryContract, Create_EveryField_ComesBackAsItWas) {
   const auto upstream = create("upstream");
-  TaskSpec it{.name = "nightly",
-              .description = "what it is for",
-              .task_type = "http",
-              .schedule = std::nullopt,
-              .timezone = "Europe/Berlin",
-              .parameters = R"({"url":"http://localhost"})",
-              .timeout = 77s,
-              .max_retries = 3,
-              .retry_backoff = {.base_seconds = 0.25, .factor = 3.5, .cap_seconds = 99.5},
-              .dependencies = {upstream.id},
-              .trigger_rule = domain::TriggerRule::none_failed,
-              .overlap_policy = OverlapPolicy::replace,
-              .misfire_policy = domain::MisfirePolicy::all,
-              .delivery = domain::Delivery::at_most_once,
-              .priority = 9,
-              .labels = {{"team", "data"}, {"tier", "1"}},
-              .worker_labels = {{"gpu", "yes"}},
-              .shard_count = 4,
-              .status = domain::TaskStatus::paused};
+  TaskSpec it{
+      .name = "nightly",
+      .description = "what it is for",
+      .task_type = "http",
+      .schedule = std::nullopt,
+      .timezone = "Europe/Berlin",
+      .parameters = R"({"url":"http://localhost"})",
+      .timeout = 77s,
+      .max_retries = 3,
+      .retry_backoff = {.base_seconds = 0.25, .factor = 3.5, .cap_seconds = 99.5},
+      .retry_on = {.reasons = {Reason::timeout, Reason::signal}, .exit_codes = {75}, .http_statuses = {429, 503}},
+      .max_lost_attempts = 7,
+      .dependencies = {upstream.id},
+      .trigger_rule = domain::TriggerRule::none_failed,
+      .overlap_policy = OverlapPolicy::replace,
+      .misfire_policy = domain::MisfirePolicy::all,
+      .misfire_grace = 5s,
+      .catch_up_window = 3600s,
+      .delivery = domain::Delivery::at_most_once,
+      .priority = 9,
+      .labels = {{"team", "data"}, {"tier", "1"}},
+      .worker_labels = {{"gpu", "yes"}},
+      .shard_count = 4,
+      .max_concurrent_runs = 6,
+      .max_queued_runs = 77,
+      .status = domain::TaskStatus::paused};
   const auto created = ok(tasks().create({.spec = it, .watermark = clock.now(), .next_fire_at = clock.now() + 5s}));
   EXPECT_GT(created.id.value, upstream.id.value);
   EXPECT_EQ(created.version, 1);

@@ -31,11 +31,13 @@ using postgres::Transaction;
 constexpr std::string_view kSpecColumns =
     "name, description, task_type, schedule, timezone, parameters, timeout_seconds, max_retries, backoff_base_seconds,"
     " backoff_factor, backoff_cap_seconds, trigger_rule, overlap_policy, misfire_policy, delivery, priority, labels,"
-    " worker_labels, route, shard_count, status, watermark, next_fire_at";
+    " worker_labels, route, shard_count, status, watermark, next_fire_at, schedule_since, retry_on, max_lost_attempts,"
+    " misfire_grace_seconds, catch_up_window_seconds, max_concurrent_runs, max_queued_runs";
 constexpr std::string_view kSpecValues =
-    "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23";
+    "$1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,"
+    " $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30";
 
-// Queues `sql`, which takes the values of kSpecColumns and then, from $24 on, `more`.
+// Queues `sql`, which takes the values of kSpecColumns and then, from $31 on, `more`.
 template <class... More>
 void send_spec(Transaction& tx, std::string_view sql, const Task& task, const More&... more) {
   const auto& it = task.spec;
@@ -43,7 +45,8 @@ void send_spec(Transaction& tx, std::string_view sql, const Task& task, const Mo
           it.max_retries, it.retry_backoff.base_seconds, it.retry_backoff.factor, it.retry_backoff.cap_seconds,
           it.trigger_rule, it.overlap_policy, it.misfire_policy, it.delivery, it.priority, to_json_text(it.labels),
           to_json_text(it.worker_labels), domain::route_of(it), it.shard_count, it.status, task.watermark,
-          task.next_fire_at, more...);
+          task.next_fire_at, task.schedule_since, to_json_text(it.retry_on), it.max_lost_attempts, it.misfire_grace,
+          it.catch_up_window, it.max_concurrent_runs, it.max_queued_runs, more...);
 }
 
 // "… WHERE <condition> AND t.archived_at IS NULL", all columns.
@@ -158,7 +161,7 @@ constexpr std::string_view kTaskFilter =
 
 Async<Task> PostgresTaskRepository::create(Task task) {
   static const auto kSql =
-      fmt::format("INSERT INTO tasks ({}, version, created_at, updated_at) VALUES ({}, $24, $25, $25) RETURNING id",
+      fmt::format("INSERT INTO tasks ({}, version, created_at, updated_at) VALUES ({}, $31, $32, $32) RETURNING id",
                   kSpecColumns, kSpecValues);
   CO_TRY(auto tx, database_.begin(Access::write));
   CO_TRY(auto now, tx.query(kSelectNow, clock_.own()));
@@ -212,7 +215,7 @@ Async<Page<Task>> PostgresTaskRepository::list(TaskFilter filter, Paging paging)
 Async<Task> PostgresTaskRepository::update(Task task, std::optional<domain::SlotDecision> skipped) {
   static const auto kLock = select_task("t.id = $1") + " FOR NO KEY UPDATE OF t";
   static const auto kSql = fmt::format(
-      "UPDATE tasks SET ({}) = ROW({}), version = $24, updated_at = $25 WHERE id = $26", kSpecColumns, kSpecValues);
+      "UPDATE tasks SET ({}) = ROW({}), version = $31, updated_at = $32 WHERE id = $33", kSpecColumns, kSpecValues);
   CO_TRY(auto tx, database_.begin(Access::write));
   tx.send(kSelectNow, clock_.own());
   if (!task.spec.dependencies.empty()) lock_dependencies(tx);

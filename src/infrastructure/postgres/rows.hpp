@@ -19,7 +19,6 @@ inline constexpr std::string_view kMarkForCancel =
 // kTaskColumns and then the dependencies, FROM tasks t.
 inline constexpr std::string_view kUpstreamsColumn =
     "ARRAY(SELECT d.upstream_id FROM task_dependencies d WHERE d.task_id = t.id ORDER BY d.position)";
-inline constexpr int kTaskColumnCount = 26;
 inline constexpr auto read_whole_task = [](Row& row) {
   auto task = read_task(row);
   row.read_from(kTaskColumnCount, task.spec.dependencies);

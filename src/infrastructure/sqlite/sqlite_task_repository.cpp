@@ -22,11 +22,13 @@ using domain::Task;
 constexpr std::string_view kSpecColumns =
     "name, description, task_type, schedule, timezone, parameters, timeout_seconds, max_retries, backoff_base_seconds,"
     " backoff_factor, backoff_cap_seconds, trigger_rule, overlap_policy, misfire_policy, delivery, priority, labels,"
-    " worker_labels, route, shard_count, status, watermark, next_fire_at";
+    " worker_labels, route, shard_count, status, watermark, next_fire_at, schedule_since, retry_on, max_lost_attempts,"
+    " misfire_grace_seconds, catch_up_window_seconds, max_concurrent_runs, max_queued_runs";
 constexpr std::string_view kSpecValues =
-    "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23";
+    "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,"
+    " ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30";
 
-// Executes `sql`, which takes the values of kSpecColumns and then, from ?24 on, `more`.
+// Executes `sql`, which takes the values of kSpecColumns and then, from ?31 on, `more`.
 template <class... More>
 SchedulerResult<std::int64_t> write_spec(Connection& connection, std::string_view sql, const Task& task,
                                          const More&... more) {
@@ -36,7 +38,8 @@ SchedulerResult<std::int64_t> write_spec(Connection& connection, std::string_vie
                             it.retry_backoff.cap_seconds, it.trigger_rule, it.overlap_policy, it.misfire_policy,
                             it.delivery, it.priority, to_json_text(it.labels), to_json_text(it.worker_labels),
                             domain::route_of(it), it.shard_count, it.status, task.watermark, task.next_fire_at,
-                            more...);
+                            task.schedule_since, to_json_text(it.retry_on), it.max_lost_attempts, it.misfire_grace,
+                            it.catch_up_window, it.max_concurrent_runs, it.max_queued_runs, more...);
 }
 
 SchedulerResult<Task> one_task(std::vector<Task> found, Refusal missing) {
@@ -129,7 +132,7 @@ SchedulerResult<Task> create_task(Connection& connection, Task task, TimePoint n
   CHECK(check_name_is_free(connection, task));
   CHECK(check_upstreams_exist(connection, task.spec.dependencies));
   static const auto kSql = fmt::format(
-      "INSERT INTO tasks ({}, version, created_at, updated_at) VALUES ({}, ?24, ?25, ?25)", kSpecColumns, kSpecValues);
+      "INSERT INTO tasks ({}, version, created_at, updated_at) VALUES ({}, ?31, ?32, ?32)", kSpecColumns, kSpecValues);
   CHECK(write_spec(connection, kSql, task, task.version, now));
   task.id = TaskId{connection.last_insert_id()};
   CHECK(insert_dependencies(connection, task));  // nobody can depend on a new task: no cycle
@@ -158,7 +161,7 @@ SchedulerResult<Task> update_task(Connection& connection, Task task, const std::
   task.updated_at = now;
   // Slots may have fired since the task was read; that does not change its version.
   if (task.watermark && stored.watermark) task.watermark = std::max(*task.watermark, *stored.watermark);
-  static const auto kSql = fmt::format("UPDATE tasks SET ({}) = ({}), version = ?24, updated_at = ?25 WHERE id = ?26",
+  static const auto kSql = fmt::format("UPDATE tasks SET ({}) = ({}), version = ?31, updated_at = ?32 WHERE id = ?33",
                                        kSpecColumns, kSpecValues);
   CHECK(write_spec(connection, kSql, task, task.version, now, task.id));
   if (task.spec.dependencies != stored.spec.dependencies) {

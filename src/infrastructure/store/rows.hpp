@@ -27,16 +27,20 @@ inline constexpr std::string_view kTaskColumns =
     "t.id, t.version, t.name, t.description, t.task_type, t.schedule, t.timezone, t.parameters, t.timeout_seconds,"
     " t.max_retries, t.backoff_base_seconds, t.backoff_factor, t.backoff_cap_seconds, t.trigger_rule,"
     " t.overlap_policy, t.misfire_policy, t.delivery, t.priority, t.labels, t.worker_labels, t.shard_count, t.status,"
-    " t.created_at, t.updated_at, t.watermark, t.next_fire_at";
+    " t.created_at, t.updated_at, t.watermark, t.next_fire_at, t.schedule_since, t.retry_on, t.max_lost_attempts,"
+    " t.misfire_grace_seconds, t.catch_up_window_seconds, t.max_concurrent_runs, t.max_queued_runs";
+inline constexpr int kTaskColumnCount = 33;
 inline constexpr auto read_task = [](auto& row) {
   domain::Task task;
   auto& spec = task.spec;
-  std::string labels, worker_labels;
+  std::string labels, worker_labels, retry_on;
   row.read(task.id, task.version, spec.name, spec.description, spec.task_type, spec.schedule, spec.timezone,
            spec.parameters, spec.timeout, spec.max_retries, spec.retry_backoff.base_seconds, spec.retry_backoff.factor,
            spec.retry_backoff.cap_seconds, spec.trigger_rule, spec.overlap_policy, spec.misfire_policy, spec.delivery,
            spec.priority, labels, worker_labels, spec.shard_count, spec.status, task.created_at, task.updated_at,
-           task.watermark, task.next_fire_at);
+           task.watermark, task.next_fire_at, task.schedule_since, retry_on, spec.max_lost_attempts, spec.misfire_grace,
+           spec.catch_up_window, spec.max_concurrent_runs, spec.max_queued_runs);
+  spec.retry_on = parsed_or_rejected(row, retry_on_from_json(retry_on), "tasks.retry_on");
   spec.labels = parsed_or_rejected(row, labels_from_json(labels), "tasks.labels");
   spec.worker_labels = parsed_or_rejected(row, labels_from_json(worker_labels), "tasks.worker_labels");
   return task;

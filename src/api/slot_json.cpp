@@ -52,11 +52,10 @@ void write_slot_report(JsonWriter& json, const application::SlotReport& report, 
   json.begin_object().member("task_id", report.task).member("from", report.from).member("to", report.to);
   json.key("items").array(report.entries, write_entry).member("limit", limit);
   json.member("next_cursor", report.next_before ? std::optional(to_micros(*report.next_before)) : std::nullopt);
-  json.key("audit");
-  if (report.verdict)
+  if (report.verdict) {
+    json.key("audit");
     write_audit(json, report);
-  else
-    json.null();
+  }
   json.end_object();
 }
 

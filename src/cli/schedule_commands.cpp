@@ -125,13 +125,14 @@ void tell_spans(const Session& session, const json::value& audit, std::string_vi
                              member_text(span, "last"), member_text(span, "slots")));
 }
 
-// The verdict is the result: said beside the table, and by the exit code.
+// The verdict, an object, is the result: said beside the table, and by the exit code.
 Exit tell_verdict(const Session& session, const json::value& audit) {
   session.talk(member_text(audit, "sentence"));
   tell_spans(session, audit, "gaps", "no disposition");
   tell_spans(session, audit, "doubles", "more than one");
   for (const auto& note : array_in(audit, "notes")) session.talk("note: " + cell_of(note));
-  return member_text(audit, "complete") == "true" ? Exit::ok : Exit::error;
+  const auto* complete = audit.get_object().if_contains("complete");
+  return complete && *complete == json::value(true) ? Exit::ok : Exit::error;
 }
 
 Outcome<void> check_instant(std::string_view option, const std::optional<std::string>& given) {

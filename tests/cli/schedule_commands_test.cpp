@@ -93,9 +93,9 @@ constexpr std::string_view kLedger = R"({"task_id":7,"from":"2026-03-28T00:00:00
   {"first":"2026-03-28T02:00:00Z","last":"2026-03-28T02:00:00Z","slots":1,"disposition":"fired","reason":null,"run_id":12,
    "runs":1,"cause_run_id":null,"decided_at":"2026-03-28T02:00:00Z"},
   {"first":"2026-03-28T00:00:01Z","last":"2026-03-28T01:00:00Z","slots":3600,"disposition":"skipped","reason":"overlap",
-   "run_id":null,"runs":0,"cause_run_id":11,"decided_at":"2026-03-28T02:00:00Z"}],"limit":20,"next_cursor":null,)";
+   "run_id":null,"runs":0,"cause_run_id":11,"decided_at":"2026-03-28T02:00:00Z"}],"limit":20,"next_cursor":null)";
 
-std::string ledger(std::string_view audit) { return std::string(kLedger) + "\"audit\":" + std::string(audit) + "}"; }
+std::string ledger(std::string_view audit) { return std::string(kLedger) + ",\"audit\":" + std::string(audit) + "}"; }
 
 }  // namespace
 
@@ -123,7 +123,7 @@ TEST(ScheduleAudit, AGap_IsToldAndFails) {
 
 TEST(ScheduleAudit, LaterPage_HasNoVerdict) {
   FakeServer server;
-  server.data("GET /api/tasks/7/slots?cursor=1774656000000000", ledger("null"));
+  server.data("GET /api/tasks/7/slots?cursor=1774656000000000", std::string(kLedger) + "}");
   EXPECT_EQ(run_cli_on(server, {"schedule", "audit", "7", "--cursor", "1774656000000000"}).exit, 0);
 }
 

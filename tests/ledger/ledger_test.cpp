@@ -60,9 +60,10 @@ const Maker kPostgres{"postgres", [](const Clock& clock) -> std::unique_ptr<Grou
 
 class Ledger : public ::testing::TestWithParam<Maker> {
  public:
-  // Once more: a new store.
+  // Once more: a new store, on the minute.
   void SetUp() override {
     people.reset();
+    clock.advance(std::chrono::ceil<std::chrono::minutes>(clock.now()) - clock.now());
     ground = GetParam().make(clock);
     if (!ground) GTEST_SKIP() << "its server is not up: run ./dev services up";
     people = std::make_unique<People>(ground->store(), clock, zones);

@@ -144,10 +144,12 @@ CREATE TABLE schedule_slots (
   first_slot  TIMESTAMPTZ NOT NULL,
   decided_at  TIMESTAMPTZ NOT NULL,
   run_id      BIGINT,
+  cause_run_id BIGINT,  -- overlap: the run that it was merged into, waits for or replaces
   shard       INTEGER NOT NULL,
   disposition TEXT NOT NULL CHECK (disposition IN ('fired', 'skipped')),
   reason      TEXT NOT NULL,
   -- The time first: new rows stand together at the end, whatever the number of tasks and the length of their history.
+  -- Whoever asks about one task names the instants (docs/decisions/0014).
   PRIMARY KEY (slot, task_id, shard)
 );
 CREATE INDEX schedule_slots_skipped ON schedule_slots (task_id, slot) WHERE disposition = 'skipped';

@@ -147,8 +147,10 @@ CREATE TABLE schedule_slots (
   disposition TEXT NOT NULL CHECK (disposition IN ('fired', 'skipped')),
   reason      TEXT NOT NULL,
   run_id      INTEGER,
+  cause_run_id INTEGER,  -- overlap: the run that it was merged into, waits for or replaces
   decided_at  INTEGER NOT NULL,
   -- The time first: new rows stand together at the end, whatever the number of tasks and the length of their history.
+  -- Whoever asks about one task names the instants (docs/decisions/0014).
   PRIMARY KEY (slot, task_id, shard)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX schedule_slots_skipped ON schedule_slots (task_id, slot) WHERE disposition = 'skipped';

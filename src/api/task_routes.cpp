@@ -3,6 +3,7 @@
 #include "api/handler.hpp"
 #include "api/paging_json.hpp"
 #include "api/run_json.hpp"
+#include "api/slot_json.hpp"
 #include "api/task_json.hpp"
 
 #include <fmt/format.h>
@@ -206,6 +207,19 @@ Async<Reply> next_fire_times(const Context& context, const Request& request) {
   co_return success(context, json.take());
 }
 
+Async<Reply> list_slots(const Context& context, const Request& request) {
+  CO_UNWRAP(const auto id, task_id(request));
+  QueryReader query(request.query);
+  application::SlotQuery asked{.from = query.instant("from"), .to = query.instant("to")};
+  asked.limit = static_cast<int>(query.integer("limit", 1, 100).value_or(20));
+  asked.before = query.integer("cursor", 1, kIdMax).transform(from_micros);
+  CO_ENSURE(query.finish());
+  CO_TRY(const auto report, context.services.tasks.slots(id, asked));
+  JsonWriter json;
+  write_slot_report(json, report, asked.limit);
+  co_return success(context, json.take());
+}
+
 constexpr auto kRoutes = std::to_array<Route>({
     {"GET", "/api/tasks", list_tasks, Permission::task_read},
     {"POST", "/api/tasks", create_task, Permission::task_write, BodyKind::json},
@@ -220,6 +234,7 @@ constexpr auto kRoutes = std::to_array<Route>({
     {"GET", "/api/tasks/{id}/stats", get_task_stats, Permission::task_read},
     {"GET", "/api/tasks/{id}/explain", explain_task, Permission::task_read},
     {"GET", "/api/tasks/{id}/next", next_fire_times, Permission::task_read},
+    {"GET", "/api/tasks/{id}/slots", list_slots, Permission::task_read},
 });
 
 }  // namespace

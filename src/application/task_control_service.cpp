@@ -1,5 +1,6 @@
 #include "application/task_control_service.hpp"
 
+#include "application/decide_due_slots.hpp"
 #include "application/nudge.hpp"
 #include "application/service_factory.hpp"
 #include "application/task_schedule.hpp"
@@ -34,6 +35,8 @@ class TaskControlServiceImpl final : public TaskControlService {
   Async<domain::Task> pause_task(TaskId id) override {
     CO_TRY(auto task, ports_.store.tasks().get(id));
     if (task.spec.status == domain::TaskStatus::paused) co_return task;
+    CO_TRY(const auto now, ports_.store.now());
+    CO_TRY(task, decide_due_slots(ports_, std::move(task), now));
     task.spec.status = domain::TaskStatus::paused;
     task.next_fire_at.reset();
     co_return co_await ports_.store.tasks().update(std::move(task), std::nullopt);

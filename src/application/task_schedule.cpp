@@ -33,4 +33,13 @@ std::optional<domain::SlotDecision> unfired_slots(const domain::Schedule& schedu
   return domain::SlotDecision{*domain::next_slot(schedule, since), *last, false, why};
 }
 
+std::optional<std::string> set_aside(const domain::Task& task, const domain::TimeZones& zones) {
+  const auto schedule = schedule_of(task.spec, task.created_at, zones);
+  if (!schedule) return "the schedule cannot be read any more: " + schedule.error().message;
+  const bool fires = task.next_fire_at || task.spec.status == domain::TaskStatus::paused;
+  if (fires || !task.watermark || !domain::next_slot(*schedule, *task.watermark)) return std::nullopt;
+  return "the task was set aside, because its schedule could not be read when a fire time came; it can be read now: "
+         "pause and resume the task";
+}
+
 }  // namespace scheduler::application

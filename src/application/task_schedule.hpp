@@ -20,4 +20,8 @@ namespace scheduler::application {
 [[nodiscard]] std::optional<domain::SlotDecision> unfired_slots(const domain::Schedule& schedule, TimePoint since,
                                                                 TimePoint now, domain::Reason why);
 
+// Why no dispatcher fires an active task with a schedule: its text or time zone cannot be read, or could not when a
+// fire time came. Nothing: all is well.
+[[nodiscard]] std::optional<std::string> set_aside(const domain::Task& task, const domain::TimeZones& zones);
+
 }  // namespace scheduler::application

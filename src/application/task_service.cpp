@@ -1,5 +1,6 @@
 #include "application/task_service.hpp"
 
+#include "application/decide_due_slots.hpp"
 #include "application/nudge.hpp"
 #include "application/service_factory.hpp"
 #include "application/surroundings.hpp"
@@ -86,10 +87,17 @@ class TaskServiceImpl final : public TaskService {
     CO_TRY(auto spec, check(std::move(draft), task.created_at, new_times ? std::optional(now) : std::nullopt));
     const auto rule = [](const domain::TaskSpec& it) { return std::tie(it.schedule, it.timezone, it.name, it.status); };
     const bool same_rule = rule(spec) == rule(task.spec);
+    if (!same_rule) {
+      CO_TRY(task, decide_due_slots(ports_, std::move(task), now));
+      CO_ENSURE(check_version(task, if_version));
+    }
     const auto unfired = same_rule ? std::nullopt : slots_of_old_rule(task, now);
+    const auto names_of_slots = [](const domain::TaskSpec& it) { return std::tie(it.schedule, it.timezone, it.name); };
+    const auto since = names_of_slots(spec) == names_of_slots(task.spec) ? task.schedule_since : std::nullopt;
     if (spec.shard_count > 1) CO_CHECK(check_nothing_depends_on(id));
     task.spec = std::move(spec);
     if (!same_rule) CO_ENSURE(plan_first_fire(task, std::max(now, task.watermark.value_or(now))));
+    if (since) task.schedule_since = since;  // only the status has changed
     CO_TRY(auto updated, ports_.store.tasks().update(std::move(task), unfired));
     if (updated.next_fire_at) co_await nudge(ports_.queue);
     co_return updated;
@@ -116,9 +124,14 @@ class TaskServiceImpl final : public TaskService {
     co_return domain::slots(schedule, from.value_or(now), TimePoint::max(), static_cast<std::size_t>(count));
   }
 
+  Async<SlotReport> slots(TaskId id, SlotQuery query) override {
+    return slot_report(ports_.store, ports_.zones, id, query);
+  }
+
   Async<TaskExplained> explain(TaskId id) override {
     domain::TaskWhyView view;
     CO_TRY(view.task, ports_.store.tasks().get(id));
+    if (view.task.spec.schedule) view.set_aside = set_aside(view.task, ports_.zones);
     CO_TRY(auto around, surroundings(ports_.store));
     view.now = around.now;
     view.workers = std::move(around.workers);

@@ -3,6 +3,7 @@
 
 #include "application/ports/run_repository.hpp"
 #include "application/ports/task_repository.hpp"
+#include "application/slot_report.hpp"
 #include "core/async.hpp"
 #include "domain/why.hpp"
 
@@ -55,6 +56,9 @@ class TaskService {
   // The next `count` (1–1000) fire times after `from` (default now), as if the task were active; empty without a
   // schedule.
   virtual Async<std::vector<TimePoint>> next(TaskId id, std::optional<TimePoint> from, int count) = 0;
+  // What became of the task's fire times, and whether each has exactly one disposition. Validation for a window that is
+  // empty, or names more than kAuditSlotsMax fire times.
+  virtual Async<SlotReport> slots(TaskId id, SlotQuery query) = 0;
   // What the task's next run waits for.
   virtual Async<TaskExplained> explain(TaskId id) = 0;
   // A task that was deleted still has its runs. TaskNotFound for one that never was, or left none behind.

@@ -1,5 +1,6 @@
-// Schedules as text: next and explain work without a server; preview asks it.
+// Schedules: next and explain work without a server; preview asks it, and audit what became of a task's fire times.
 #include "cli/commands.hpp"
+#include "cli/paging_options.hpp"
 #include "cli/text.hpp"
 #include "domain/schedule.hpp"
 
@@ -108,6 +109,71 @@ Outcome<Exit> preview(const Session& session, const ScheduleOptions& it) {
   return Exit::ok;
 }
 
+struct AuditOptions {
+  std::string task;
+  std::optional<std::string> from, to, cursor;
+  std::optional<int> limit;
+};
+
+const std::vector<Column> kSlotColumns = {
+    {"FIRST", "first"},   {"LAST", "last"},  {"FIRE TIMES", "slots"},   {"DISPOSITION", "disposition"},
+    {"REASON", "reason"}, {"RUN", "run_id"}, {"CAUSE", "cause_run_id"}, {"DECIDED", "decided_at"}};
+
+void tell_spans(const Session& session, const json::value& audit, std::string_view member, std::string_view what) {
+  for (const auto& span : array_in(audit, member))
+    session.talk(fmt::format("{}: {} to {}, fire times: {}", what, member_text(span, "first"),
+                             member_text(span, "last"), member_text(span, "slots")));
+}
+
+// The verdict, an object, is the result: said beside the table, and by the exit code.
+Exit tell_verdict(const Session& session, const json::value& audit) {
+  session.talk(member_text(audit, "sentence"));
+  tell_spans(session, audit, "gaps", "no disposition");
+  tell_spans(session, audit, "doubles", "more than one");
+  for (const auto& note : array_in(audit, "notes")) session.talk("note: " + cell_of(note));
+  const auto* complete = audit.get_object().if_contains("complete");
+  return complete && *complete == json::value(true) ? Exit::ok : Exit::error;
+}
+
+Outcome<void> check_instant(std::string_view option, const std::optional<std::string>& given) {
+  if (!given) return {};
+  if (const auto at = parse_rfc3339(*given); !at)
+    return failed(Exit::usage, fmt::format("{}: {}", option, at.error().message));
+  return {};
+}
+
+Outcome<Exit> audit(const Session& session, const AuditOptions& it) {
+  CHECK(check_instant("--from", it.from));
+  CHECK(check_instant("--to", it.to));
+  TRY(const auto api, session.api());
+  TRY(const auto id, api.task_id(it.task));
+  Query query;
+  query.add("from", it.from).add("to", it.to).add("limit", it.limit).add("cursor", it.cursor);
+  TRY(const auto data, api.get(fmt::format("/api/tasks/{}/slots{}", id, query.text())));
+  session.output().list(data, array_in(data, "items"), kSlotColumns);
+  hint_at_more(session, data, "fire times on record");
+  const auto* verdict = data.is_object() ? data.get_object().if_contains("audit") : nullptr;
+  return verdict && verdict->is_object() ? tell_verdict(session, *verdict) : Exit::ok;
+}
+
+Verb audit_verb(Session& session) {
+  auto it = std::make_shared<AuditOptions>();
+  return {"audit",
+          "Show what became of a task's fire times, and prove that none is missing; exit code 1 where one is.",
+          {{.names = "TASK", .value = "TASK", .doc = "id or name", .into = &it->task, .required = true},
+           {.names = "--from",
+            .value = "INSTANT",
+            .doc = "fire times after this; default 24 hours before the end",
+            .into = &it->from},
+           {.names = "--to", .value = "INSTANT", .doc = "up to this and at it; default now", .into = &it->to},
+           {.names = "--limit", .value = "N", .doc = "at most so many lines, 1 to 100; default 20", .into = &it->limit},
+           {.names = "--cursor",
+            .value = "CURSOR",
+            .doc = "go on after the page that named it; no audit",
+            .into = &it->cursor}},
+          [&session, it] { return audit(session, *it); }};
+}
+
 Verb verb_of(Session& session, std::string name, std::string doc, std::vector<Option> (*options)(ScheduleOptions&),
              Outcome<Exit> (*run)(const Session&, const ScheduleOptions&)) {
   auto it = std::make_shared<ScheduleOptions>();
@@ -118,10 +184,10 @@ Verb verb_of(Session& session, std::string name, std::string doc, std::vector<Op
 
 Noun schedule_commands(Session& session) {
   return {"schedule",
-          "Schedules: when would this fire?",
+          "Schedules: when would this fire, and did it?",
           {verb_of(session, "next", "Show the next fire times; needs no server.", slot_options, next),
            verb_of(session, "explain", "Say it in words; needs no server.", text_options, explain),
-           verb_of(session, "preview", "Ask the server for both.", slot_options, preview)}};
+           verb_of(session, "preview", "Ask the server for both.", slot_options, preview), audit_verb(session)}};
 }
 
 }  // namespace scheduler::cli

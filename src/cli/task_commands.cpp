@@ -27,7 +27,7 @@ const std::vector<Column> kRunColumns = {{"ID", "id"},        {"STATE", "state"}
 // The options of `create` and `update`; what was not given stays out of the body.
 struct TaskOptions {
   std::optional<std::string> name, file, type, command, description, schedule, timezone, parameters, timeout;
-  std::optional<std::string> trigger_rule, overlap, misfire, delivery;
+  std::optional<std::string> trigger_rule, overlap, misfire, misfire_grace, catch_up_window, delivery;
   std::vector<std::string> params, labels, worker_labels, upstream;
   std::optional<int> retries, priority, shards;
   bool paused = false, no_schedule = false;
@@ -88,6 +88,14 @@ std::vector<Option> task_options(TaskOptions& it) {
        .doc = "what to do with missed fire times",
        .into = &it.misfire,
        .words = {"skip", "latest", "all"}},
+      {.names = "--misfire-grace",
+       .value = "90s",
+       .doc = "a fire time decided later than this was missed; 0 or a time, default 1m",
+       .into = &it.misfire_grace},
+      {.names = "--catch-up-window",
+       .value = "6h",
+       .doc = "missed fire times older than this are skipped in any case; none: no bound",
+       .into = &it.catch_up_window},
       {.names = "--delivery",
        .value = "PROMISE",
        .doc = "when a worker is lost: again, or never twice",
@@ -188,6 +196,18 @@ Outcome<json::object> task_body(const Session& session, const TaskOptions& it, b
   set_if(body, "trigger_rule", it.trigger_rule);
   set_if(body, "overlap_policy", it.overlap);
   set_if(body, "misfire_policy", it.misfire);
+  if (it.misfire_grace == "0") {
+    body["misfire_grace_seconds"] = 0;
+  } else if (it.misfire_grace) {
+    TRY(const auto grace, parse_duration(*it.misfire_grace, "--misfire-grace"));
+    body["misfire_grace_seconds"] = grace.count();
+  }
+  if (it.catch_up_window == "none") {
+    body["catch_up_window_seconds"] = nullptr;
+  } else if (it.catch_up_window) {
+    TRY(const auto window, parse_duration(*it.catch_up_window, "--catch-up-window"));
+    body["catch_up_window_seconds"] = window.count();
+  }
   set_if(body, "delivery", it.delivery);
   if (it.paused) body["status"] = "paused";
   CHECK(set_labels(body, "labels", it.labels, "--label"));

@@ -47,7 +47,8 @@ Async<std::vector<application::Fire>> FireLoop::plan(application::FireView view)
       CO_CHECK(slots_.quarantine(task.id, task.version));
       continue;
     }
-    auto plan = domain::plan_fire(*schedule, task.spec.misfire_policy, task.watermark.value_or(view.now), view.now);
+    auto plan =
+        domain::plan_fire(*schedule, domain::misfire_rule(task.spec), task.watermark.value_or(view.now), view.now);
     fires.push_back({std::move(task), std::move(plan)});
   }
   co_return fires;

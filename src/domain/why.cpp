@@ -226,7 +226,9 @@ Gate end_of(const TaskRun& run) {
 }
 
 // What starts it, and when it does.
-Gate start_of(const Task& task, TimePoint now) {
+Gate start_of(const TaskWhyView& view) {
+  const auto& task = view.task;
+  const auto now = view.now;
   if (!task.spec.schedule)
     return task.spec.dependencies.empty()
                ? Gate{.code = GateCode::no_trigger,
@@ -245,10 +247,15 @@ Gate start_of(const Task& task, TimePoint now) {
     return {.code = GateCode::task_paused,
             .sentence = "it is paused: fire times pass without a run",
             .remedy = fmt::format("scheduler-cli task resume {}", task.spec.name)};
+  if (view.set_aside)
+    return {.code = GateCode::set_aside,
+            .sentence = *view.set_aside,
+            .remedy = fmt::format("bring back what its schedule needs (time zones are in the package tzdata), then "
+                                  "scheduler-cli task pause {0} and resume {0}; or give it another schedule",
+                                  task.spec.name)};
   if (!task.next_fire_at)
     return {.code = GateCode::never_again,
-            .sentence = fmt::format("its schedule '{}' names no time that is still to come, or cannot be read any more",
-                                    *task.spec.schedule),
+            .sentence = fmt::format("its schedule '{}' names no time that is still to come", *task.spec.schedule),
             .remedy = "give it another schedule"};
   const auto at = *task.next_fire_at;
   if (at > now)
@@ -265,7 +272,7 @@ Gate start_of(const Task& task, TimePoint now) {
 }  // namespace
 
 std::vector<Gate> why(const TaskWhyView& view) {
-  std::vector gates{start_of(view.task, view.now)};
+  std::vector gates{start_of(view)};
   if (!view.active.empty() && view.task.spec.overlap_policy != OverlapPolicy::allow && view.task.spec.schedule)
     gates.push_back({.code = GateCode::overlap,
                      .sentence = fmt::format("{} not ended; overlap_policy {} decides what a fire does then",

@@ -23,6 +23,7 @@ enum class GateCode {
   no_trigger,       // no schedule, no upstream task: only people start it
   after_upstreams,  // it runs when other tasks have ended
   never_again,      // its schedule names no time that is still to come
+  set_aside,        // its schedule cannot be read, so no dispatcher fires it
   not_fired,        // a fire time has come, and no dispatcher has decided it
   // of a run
   not_due,               // its time has not come
@@ -58,6 +59,7 @@ constexpr auto enum_names(GateCode) {
                                           "no_trigger",
                                           "after_upstreams",
                                           "never_again",
+                                          "set_aside",
                                           "not_fired",
                                           "not_due",
                                           "backoff",
@@ -112,8 +114,9 @@ struct WhyView {
 struct TaskWhyView {
   TimePoint now{};
   Task task;
-  std::vector<WorkerLoad> workers;  // as in WhyView
-  std::vector<RunId> active;        // runs of the task that have not ended
+  std::vector<WorkerLoad> workers;            // as in WhyView
+  std::vector<RunId> active;                  // runs of the task that have not ended
+  std::optional<std::string> set_aside = {};  // why no dispatcher fires it although it is active and has a schedule
 };
 
 // What the next run of the task waits for; at least one gate.

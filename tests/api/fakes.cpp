@@ -142,6 +142,30 @@ Async<std::vector<TimePoint>> FakeTasks::next(TaskId id, std::optional<TimePoint
   co_return slots;
 }
 
+// A run at midnight, and an hour before it that was skipped; without a cursor also a verdict with a gap.
+Async<application::SlotReport> FakeTasks::slots(TaskId id, application::SlotQuery query) {
+  auto found = row(id);
+  if (!found) co_return std::unexpected(found.error());
+  const auto to = query.to.value_or(kNow);
+  application::SlotReport report{.task = id, .from = query.from.value_or(to - std::chrono::hours(24)), .to = to};
+  report.covered_from = report.from;
+  report.covered_to = to;
+  report.entries = {{{.first = kNow, .last = kNow, .runs = 1, .shards = 1, .run = RunId{1}, .decided_at = kNow}, 1},
+                    {{.first = kNow - std::chrono::hours(1),
+                      .last = kNow - std::chrono::minutes(1),
+                      .fired = false,
+                      .reason = domain::Reason::overlap,
+                      .cause = RunId{1},
+                      .decided_at = kNow},
+                     60}};
+  if (query.before) co_return report;
+  report.next_before = kNow - std::chrono::hours(1);
+  report.counts = {.expected = 62, .fired = 1, .skipped = {{domain::Reason::overlap, 60}}, .missing = 1};
+  report.counts.gaps = {{kNow - std::chrono::hours(2), kNow - std::chrono::hours(2), 1}};
+  report.verdict = domain::SlotVerdict{.complete = false, .sentence = "a gap", .notes = {"a note"}};
+  co_return report;
+}
+
 Async<application::TaskExplained> FakeTasks::explain(TaskId id) {
   CO_TRY(auto task, get(id));
   auto gates = domain::why({.now = kNow, .task = task, .workers = {}, .active = {}});

@@ -34,6 +34,7 @@ class FakeTasks final : public application::TaskService {
   Async<application::Page<domain::Task>> list(application::TaskFilter filter, application::Paging paging) override;
   Async<void> archive(TaskId id, std::optional<std::int64_t> if_version) override;
   Async<std::vector<TimePoint>> next(TaskId id, std::optional<TimePoint> from, int count) override;
+  Async<application::SlotReport> slots(TaskId id, application::SlotQuery query) override;
   Async<application::TaskExplained> explain(TaskId id) override;
   Async<void> check_history(TaskId id) override;
   Async<application::TaskStats> stats(TaskId id) override;

@@ -305,6 +305,24 @@ TEST(NextFireTimes, CountAndFrom_AreUsed) {
   EXPECT_EQ(server.get("/api/tasks/1/next?from=soon").status, 400);
 }
 
+TEST(ListSlots, FirstPage_HasTheLedgerAndItsAudit) {
+  const LiveServer server;
+  const auto page = server.get("/api/tasks/1/slots?limit=2").data();
+  ASSERT_EQ(page.at("items").as_array().size(), 2U);
+  EXPECT_EQ(page.at("items").at(1).at("reason"), "overlap");
+  EXPECT_EQ(page.at("items").at(1).at("cause_run_id"), 1);
+  EXPECT_EQ(page.at("audit").at("complete"), false);
+  EXPECT_EQ(page.at("audit").at("skipped").at("overlap"), 60);
+  EXPECT_EQ(page.at("audit").at("gaps").at(0).at("slots"), 1);
+  const auto cursor = json::serialize(page.at("next_cursor"));
+  const auto next = server.get("/api/tasks/1/slots?limit=2&cursor=" + cursor).data();
+  EXPECT_FALSE(next.as_object().contains("audit"));
+  EXPECT_EQ(server.get("/api/tasks/1/slots?limit=101").status, 400);
+  EXPECT_EQ(server.get("/api/tasks/1/slots?to=soon").status, 400);
+  EXPECT_EQ(server.get("/api/tasks/1/slots?page=2").status, 400);
+  EXPECT_EQ(server.get("/api/tasks/99/slots").status, 404);
+}
+
 TEST(TaskStats, KnownTask_IsTold) {
   const LiveServer server;
   const auto stats = server.get("/api/tasks/1/stats").data();

@@ -95,6 +95,21 @@ TEST_F(Control, Pause_Task_FiresNoMore) {
   EXPECT_EQ(kind(run(control_service->pause_task(TaskId{99}))), ErrorKind::TaskNotFound);
 }
 
+// What was due before the pause is no slot of the pause.
+TEST_F(Control, Pause_SlotsThatAreDue_AreDecidedByTheMisfirePolicy) {
+  const auto id = hourly();
+  clock.advance(150min);
+  ASSERT_TRUE(run(control_service->pause_task(id)));
+  ASSERT_THAT(store.slot_rows, SizeIs(2));
+  EXPECT_EQ(store.slot_rows[0].decision.reason, Reason::misfire);
+  EXPECT_TRUE(store.slot_rows[1].decision.fire) << "policy latest";
+  EXPECT_EQ(nudges(), 1u);
+  clock.advance(60min);
+  ASSERT_TRUE(run(control_service->resume_task(id)));
+  ASSERT_THAT(store.slot_rows, SizeIs(3));
+  EXPECT_EQ(store.slot_rows[2].decision.reason, Reason::paused);
+}
+
 TEST_F(Control, Resume_Task_RecordsPausedSlotsAndFiresTheNext) {
   const auto id = hourly();
   (void)run(control_service->pause_task(id));

@@ -247,8 +247,9 @@ TEST_F(Tasks, Update_OtherFields_LeaveTheFireTimesAlone) {
   EXPECT_THAT(store.slot_rows, IsEmpty());
 }
 
-// Every slot has one disposition; those of a rule that changed before anybody fired them were without one.
-TEST_F(Tasks, Update_NewSchedule_RecordsWhatTheOldOneLeft) {
+// Every slot has one disposition; those of a rule that changed before anybody fired them were without one. Later they
+// were skipped whatever the policy said.
+TEST_F(Tasks, Update_NewSchedule_DecidesWhatTheOldOneLeft) {
   const auto id = hourly();
   clock.advance(150min);
   auto wanted = draft_of(id);
@@ -256,10 +257,38 @@ TEST_F(Tasks, Update_NewSchedule_RecordsWhatTheOldOneLeft) {
   const auto task = run(tasks->update(id, wanted, std::nullopt));
   ASSERT_TRUE(task);
   EXPECT_EQ(task->watermark, clock.now());
+  EXPECT_EQ(task->schedule_since, clock.now());
   EXPECT_EQ(task->next_fire_at, clock.now() + 15min);
-  ASSERT_THAT(store.slot_rows, SizeIs(1));
+  ASSERT_THAT(store.slot_rows, SizeIs(2)) << "policy latest";
   EXPECT_EQ(store.slot_rows[0].decision,
-            (domain::SlotDecision{clock.now() - 90min, clock.now() - 30min, false, Reason::misfire}));
+            (domain::SlotDecision{clock.now() - 90min, clock.now() - 90min, false, Reason::misfire}));
+  EXPECT_TRUE(store.slot_rows[1].decision.fire);
+  ASSERT_THAT(store.run_rows, SizeIs(1));
+  EXPECT_EQ(store.run_rows.begin()->second.slot, clock.now() - 30min);
+}
+
+TEST_F(Tasks, Update_OnlyTheStatus_LeavesTheScheduleAsOldAsItIs) {
+  const auto id = hourly();
+  const auto since = clock.now();
+  store.task_rows.at(id).schedule_since = since;
+  clock.advance(150min);
+  auto wanted = draft_of(id);
+  wanted.spec.status = TaskStatus::paused;
+  EXPECT_EQ(run(tasks->update(id, wanted, std::nullopt))->schedule_since, since);
+  clock.advance(60min);
+  wanted.spec.status = TaskStatus::active;
+  EXPECT_EQ(run(tasks->update(id, wanted, std::nullopt))->schedule_since, since);
+  wanted.spec.timezone = "UTC";
+  wanted.spec.schedule = "30 * * * *";
+  EXPECT_EQ(run(tasks->update(id, wanted, std::nullopt))->schedule_since, clock.now());
+}
+
+TEST_F(Tasks, Explain_UnreadableSchedule_SaysThatNobodyFiresIt) {
+  const auto id = hourly({.timezone = "Atlantis/Capital"});
+  const auto explained = run(tasks->explain(id));
+  ASSERT_TRUE(explained) << explained.error().message;
+  EXPECT_EQ(explained->gates.front().code, domain::GateCode::set_aside);
+  EXPECT_THAT(explained->gates.front().sentence, ::testing::HasSubstr("there is no time zone of that name"));
 }
 
 TEST_F(Tasks, Update_FromPausedToActive_RecordsThePausedSlots) {

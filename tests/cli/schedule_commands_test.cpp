@@ -86,3 +86,49 @@ TEST(SchedulePreview, Text_IsSentToTheServer) {
       server.seen()[0].body,
       R"({"schedule":"0 2 * * *","timezone":"Europe/Berlin","task_name":"report","from":"2026-03-28T12:00:00Z","count":1})");
 }
+
+namespace {
+
+constexpr std::string_view kLedger = R"({"task_id":7,"from":"2026-03-28T00:00:00Z","to":"2026-03-29T00:00:00Z","items":[
+  {"first":"2026-03-28T02:00:00Z","last":"2026-03-28T02:00:00Z","slots":1,"disposition":"fired","reason":null,"run_id":12,
+   "runs":1,"cause_run_id":null,"decided_at":"2026-03-28T02:00:00Z"},
+  {"first":"2026-03-28T00:00:01Z","last":"2026-03-28T01:00:00Z","slots":3600,"disposition":"skipped","reason":"overlap",
+   "run_id":null,"runs":0,"cause_run_id":11,"decided_at":"2026-03-28T02:00:00Z"}],"limit":20,"next_cursor":null)";
+
+std::string ledger(std::string_view audit) { return std::string(kLedger) + ",\"audit\":" + std::string(audit) + "}"; }
+
+}  // namespace
+
+TEST(ScheduleAudit, NoGap_ShowsTheLedgerAndTheVerdict) {
+  FakeServer server;
+  server.data("GET /api/tasks/7/slots?from=2026-03-28T00%3A00%3A00Z&to=2026-03-29T00%3A00%3A00Z",
+              ledger(R"({"complete":true,"sentence":"no gap, no double","gaps":[],"doubles":[],"notes":["a note"]})"));
+  const auto ran =
+      run_cli_on(server, {"schedule", "audit", "7", "--from", "2026-03-28T00:00:00Z", "--to", "2026-03-29T00:00:00Z"});
+  EXPECT_EQ(ran.exit, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("2026-03-28T01:00:00Z  3600"));
+  EXPECT_THAT(ran.out, HasSubstr("overlap"));
+  EXPECT_EQ(ran.err, "no gap, no double\nnote: a note\n");
+}
+
+TEST(ScheduleAudit, AGap_IsToldAndFails) {
+  FakeServer server;
+  server.data("GET /api/tasks?name=report", R"({"items":[{"id":7,"name":"report"}],"next_cursor":null})");
+  server.data("GET /api/tasks/7/slots", ledger(R"({"complete":false,"sentence":"a gap","notes":[],
+    "gaps":[{"first":"2026-03-28T03:00:00Z","last":"2026-03-28T04:00:00Z","slots":2}],"doubles":[]})"));
+  const auto ran = run_cli_on(server, {"schedule", "audit", "report"});
+  EXPECT_EQ(ran.exit, 1);
+  EXPECT_EQ(ran.err, "a gap\nno disposition: 2026-03-28T03:00:00Z to 2026-03-28T04:00:00Z, fire times: 2\n");
+}
+
+TEST(ScheduleAudit, LaterPage_HasNoVerdict) {
+  FakeServer server;
+  server.data("GET /api/tasks/7/slots?cursor=1774656000000000", std::string(kLedger) + "}");
+  EXPECT_EQ(run_cli_on(server, {"schedule", "audit", "7", "--cursor", "1774656000000000"}).exit, 0);
+}
+
+TEST(ScheduleAudit, WrongInstant_NamesTheOption) {
+  const auto ran = run_cli_alone({"schedule", "audit", "7", "--to", "yesterday"});
+  EXPECT_EQ(ran.exit, 2);
+  EXPECT_THAT(ran.err, HasSubstr("--to: 'yesterday' is not an RFC 3339 instant"));
+}

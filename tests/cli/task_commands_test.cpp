@@ -134,6 +134,10 @@ TEST(TaskCreate, EveryOption_IsInTheBody) {
                                        "forbid",
                                        "--misfire",
                                        "all",
+                                       "--misfire-grace",
+                                       "2m",
+                                       "--catch-up-window",
+                                       "6h",
                                        "--delivery",
                                        "at_most_once",
                                        "--trigger-rule",
@@ -150,11 +154,21 @@ TEST(TaskCreate, EveryOption_IsInTheBody) {
       body_of(server),
       R"({"name":"report","task_type":"shell","description":"d","schedule":"0 2 * * *","timezone":"Europe/Berlin",)"
       R"("timeout_seconds":90,"max_retries":3,"priority":9,"shard_count":2,"trigger_rule":"all_done",)"
-      R"("overlap_policy":"forbid","misfire_policy":"all","delivery":"at_most_once","status":"paused",)"
+      R"("overlap_policy":"forbid","misfire_policy":"all","misfire_grace_seconds":120,)"
+      R"("catch_up_window_seconds":21600,"delivery":"at_most_once","status":"paused",)"
       R"("labels":{"a":"b","c":"d=e"},"worker_labels":{"zone":"a"},"dependencies":[5,"import"],)"
       R"("parameters":{"command":"echo hi","shell":"bash","args":[1,"x"]}})");
   EXPECT_EQ(server.seen()[0].headers.at("content-type"), "application/json");
   EXPECT_THAT(ran.out, HasSubstr("name             report\n"));
+}
+
+TEST(TaskUpdate, CatchUpBounds_CanBeTakenAway) {
+  FakeServer server;
+  server.data("PATCH /api/tasks/7", R"({"id":7})");
+  const auto ran = run_cli_on(server, {"task", "update", "7", "--misfire-grace", "0", "--catch-up-window", "none"});
+  EXPECT_EQ(ran.exit, 0) << ran.err;
+  EXPECT_EQ(body_of(server), R"({"misfire_grace_seconds":0,"catch_up_window_seconds":null})");
+  EXPECT_EQ(run_cli_on(server, {"task", "update", "7", "--misfire-grace", "soon"}).exit, 2);
 }
 
 TEST(TaskCreate, Parameters_MayComeFromAnywhere) {

@@ -86,6 +86,56 @@ TEST_P(PostgresStoreTest, Apply_FireWhileTheActiveRunEnds_NothingIsLeftWaitingAl
   }
 }
 
+// Several dispatchers decide a slot of the same task while its runs end: whoever is first, the policy holds.
+TEST_P(PostgresStoreTest, Commit_ManyAtOnceWhileRunsEnd_TheOverlapPolicyHolds) {
+  struct Row {
+    OverlapPolicy policy;
+    std::size_t active_max, waiting_max;
+  };
+  for (const auto& row :
+       {Row{OverlapPolicy::forbid, 1, 0}, Row{OverlapPolicy::queue_one, 1, 1}, Row{OverlapPolicy::replace, 1, 1}}) {
+    const auto task = create_scheduled(std::string(name_of(row.policy)), row.policy);
+    std::vector<TimePoint> times;
+    std::size_t made = 0, skipped = 0;
+    for (int round = 0; round < 20; ++round) {
+      const auto label = fmt::format("{}, round {}", name_of(row.policy), round);
+      clock.advance(1min);
+      times.push_back(clock.now());
+      const auto seen = ok(tasks().get(task.id));
+      std::vector<Async<FireReport>> works;
+      for (int i = 0; i < 4; ++i)
+        works.push_back(slots().commit({{seen, {{fired(clock.now())}, clock.now(), clock.now() + 1min}}}));
+      // In every other round what goes ends meanwhile; else the slot finds it there.
+      for (const auto& it : runs_of(task.id)) {
+        if (domain::is_terminal(it.state) || it.state == RunState::waiting || round % 2 == 0) continue;
+        if (it.state == RunState::pending) send(it.id);
+        works.push_back([](DispatchRepository& to, Ended end) -> Async<FireReport> {
+          CO_TRY(const auto won, to.apply({end}));
+          co_return FireReport{.lost_races = 1};
+        }(dispatch(), ended(it.id, RunState::succeeded)));
+      }
+      for (const auto& report : all_of(std::move(works))) {
+        made += report.runs;
+        skipped += report.skipped;
+      }
+      std::size_t active = 0, waiting = 0;
+      for (const auto state : states_of(task.id)) {
+        active += state == RunState::pending || state == RunState::dispatched;
+        waiting += state == RunState::waiting;
+      }
+      EXPECT_EQ(made + skipped, times.size()) << label;
+      EXPECT_LE(active, row.active_max) << label;
+      EXPECT_LE(waiting, row.waiting_max) << label;
+      EXPECT_GE(active, std::min<std::size_t>(waiting, 1)) << label << ": nothing waits for nobody";
+    }
+    EXPECT_GT(made, 5u) << name_of(row.policy);
+    domain::SlotAudit audit;
+    audit.add(times, ok(slots().recorded(task.id, times)));
+    EXPECT_EQ(audit.counts().missing + audit.counts().doubled, 0) << name_of(row.policy);
+    EXPECT_EQ(audit.counts().fired, static_cast<std::int64_t>(made)) << name_of(row.policy);
+  }
+}
+
 TEST_P(PostgresStoreTest, Round_UpstreamsEndAtOnce_MakeOneRun) {
   std::vector<TaskId> upstreams;
   for (const auto* name : {"a", "b", "c", "d"}) upstreams.push_back(create(name).id);

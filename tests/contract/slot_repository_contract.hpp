@@ -222,4 +222,111 @@ TEST_P(SlotRepositoryContract, Commit_RunsAskedForByHand_CountAsEarlierRuns) {
   EXPECT_THAT(states_of(task.id), ElementsAre(RunState::pending, RunState::pending)) << "by hand always starts";
 }
 
+// ---- the ledger, read again ----
+
+TEST_P(SlotRepositoryContract, Commit_MisfireThatFires_IsDueWhenThePlanSays) {
+  const auto task = create_scheduled("a", OverlapPolicy::allow);
+  const auto slot = clock.now() + 1min;
+  auto late = fired(slot);
+  late.due_at = clock.now() + 7min;
+  commit(task.id, {late});
+  EXPECT_EQ(runs_of(task.id)[0].slot, slot);
+  EXPECT_EQ(runs_of(task.id)[0].due_at, late.due_at);
+}
+
+TEST_P(SlotRepositoryContract, Recorded_FiredAndSkippedSlots_AreThereOnce) {
+  const auto task = create_scheduled("a", OverlapPolicy::allow, 3), other = create_scheduled("b", OverlapPolicy::allow);
+  const auto minute = [begin = clock.now()](int n) { return begin + std::chrono::minutes(n); };
+  clock.advance(20min);
+  commit(task.id, {{minute(1), minute(5), false, Reason::misfire}, fired(minute(6)), fired(minute(7))});
+  commit(other.id, {{minute(1), minute(6), false, Reason::paused}, fired(minute(7))});
+  const auto made = runs_of(task.id);  // newest first
+  const SlotRecord range{
+      .first = minute(1), .last = minute(5), .fired = false, .reason = Reason::misfire, .decided_at = clock.now()};
+  const auto one = [&](int n, RunId first) {
+    return SlotRecord{
+        .first = minute(n), .last = minute(n), .runs = 3, .shards = 3, .run = first, .decided_at = clock.now()};
+  };
+  const struct {
+    std::string_view name;
+    std::vector<int> minutes;
+    std::vector<SlotRecord> expected;
+  } rows[] = {
+      {"nothing asked for", {}, {}},
+      {"all", {1, 2, 3, 4, 5, 6, 7}, {range, one(6, made[5].id), one(7, made[2].id)}},
+      {"one inside a range", {3}, {range}},
+      {"the last one of a range", {5}, {range}},
+      {"the first one of a range", {1}, {range}},
+      {"the end of a range and what fired", {4, 6}, {range, one(6, made[5].id)}},
+      {"one that fired", {7}, {one(7, made[2].id)}},
+      {"what is not on record", {8, 9}, {}},
+  };
+  for (const auto& row : rows) {
+    std::vector<TimePoint> asked;
+    for (const int n : row.minutes) asked.push_back(minute(n));
+    EXPECT_THAT(ok(slots().recorded(task.id, asked)), testing::UnorderedElementsAreArray(row.expected)) << row.name;
+  }
+}
+
+TEST_P(SlotRepositoryContract, Recorded_OverlapPolicies_TellTheirCause) {
+  const struct {
+    std::string_view name;
+    OverlapPolicy policy;
+    std::vector<std::string> expected;  // of three fires in a row: "fired none", "skipped overlap by 1"
+  } rows[] = {
+      {"allow has none", OverlapPolicy::allow, {"fired none", "fired none", "fired none"}},
+      {"forbid: the run that goes",
+       OverlapPolicy::forbid,
+       {"fired none", "skipped overlap by 1", "skipped overlap by 1"}},
+      {"queue_one: waits for, and is merged into",
+       OverlapPolicy::queue_one,
+       {"fired none", "fired overlap by 1", "skipped overlap by 2"}},
+      {"replace: what it replaces", OverlapPolicy::replace, {"fired none", "fired overlap by 1", "fired overlap by 2"}},
+  };
+  for (const bool at_once : {false, true})
+    for (const auto& row : rows) {
+      const auto task = create_scheduled(fmt::format("{} {}", row.name, at_once), row.policy);
+      std::vector<TimePoint> times;
+      for (int i = 1; i <= 3; ++i) times.push_back(clock.now() + std::chrono::minutes(i));
+      clock.advance(3min);
+      if (at_once) {
+        commit(task.id, {fired(times[0]), fired(times[1]), fired(times[2])});
+      } else {
+        for (const auto at : times) commit(task.id, {fired(at)});
+      }
+      auto records = ok(slots().recorded(task.id, times));
+      std::ranges::sort(records, {}, &SlotRecord::first);
+      const auto first_run = runs_of(task.id).back().id.value;
+      std::vector<std::string> told;
+      for (const auto& it : records)
+        told.push_back(fmt::format("{} {}{}", it.fired ? "fired" : "skipped", name_of(it.reason),
+                                   it.cause ? fmt::format(" by {}", it.cause->value - first_run + 1) : ""));
+      EXPECT_EQ(told, row.expected) << row.name << (at_once ? ", decided together" : ", one after the other");
+    }
+}
+
+TEST_P(SlotRepositoryContract, Recorded_WhatWasDecidedMeanwhile_IsNotSkippedAsWell) {
+  auto task = create_scheduled("a", OverlapPolicy::allow);
+  const auto begin = clock.now();
+  clock.advance(10min);
+  // A person changes the schedule: the slots up to now are the old one's. Meanwhile a dispatcher decides some of them.
+  commit(task.id, {fired(begin + 1min), fired(begin + 2min)});
+  task.schedule_since = begin + 9min;
+  task.watermark = begin + 9min;
+  ok(tasks().update(task, SlotDecision{begin + 1min, begin + 9min, false, Reason::paused}));
+  const auto records = ok(slots().recorded(task.id, {begin + 1min, begin + 2min, begin + 3min, begin + 9min}));
+  ASSERT_EQ(records.size(), 3u);
+  for (const auto& it : records) {
+    if (it.fired) continue;
+    EXPECT_EQ(it.first, begin + 2min + 1us);
+    EXPECT_EQ(it.last, begin + 9min);
+  }
+  task = ok(tasks().get(task.id));
+  commit(task.id, {fired(begin + 10min), fired(begin + 12min)});
+  task.schedule_since = begin + 11min;
+  const auto updated = ok(tasks().update(task, SlotDecision{begin + 10min, begin + 11min, false, Reason::misfire}));
+  EXPECT_EQ(updated.schedule_since, begin + 12min) << "the new schedule begins after what the old one decided";
+  EXPECT_EQ(ok(slots().recorded(task.id, {begin + 10min, begin + 11min})).size(), 1u) << "all of them were decided";
+}
+
 }  // namespace scheduler::contract

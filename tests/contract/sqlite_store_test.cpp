@@ -109,6 +109,10 @@ TEST_F(SqliteStoreTest, HotQueries_AreAnsweredByTheirIndexes) {
       {"SELECT id FROM tasks WHERE status = 'active' AND archived_at IS NULL AND next_fire_at <= 0"
        " ORDER BY next_fire_at, id LIMIT 9",
        "INDEX tasks_next_fire_at (next_fire_at<?)"},
+      {"SELECT reason FROM schedule_slots WHERE task_id = 1 AND disposition = 'skipped' AND slot BETWEEN 1 AND 2",
+       "INDEX schedule_slots_skipped (task_id=? AND slot>? AND slot<?)"},
+      {"SELECT run_id FROM schedule_slots WHERE slot = 1 AND task_id = 1 AND disposition = 'fired'",
+       "PRIMARY KEY (slot=? AND task_id=?)"},
   };
   for (const auto& row : rows) {
     auto plan = connection->query("EXPLAIN QUERY PLAN " + std::string(row.sql));

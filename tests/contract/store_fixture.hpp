@@ -45,6 +45,7 @@ using domain::OverlapPolicy;
 using domain::Reason;
 using domain::RunState;
 using domain::SlotDecision;
+using domain::SlotRecord;
 using domain::Task;
 using domain::TaskRun;
 using domain::TaskSpec;

@@ -199,6 +199,7 @@ TEST(WhyTask, NextRun_SaysWhatStartsItAndWhatWouldHoldIt) {
       {"nobody fires it", [](auto& it) { it.task.next_fire_at = kNow - 10s; }, "not_fired", "no dispatcher"},
       {"paused", [](auto& it) { it.task.spec.status = TaskStatus::paused; }, "task_paused", "paused"},
       {"over", [](auto& it) { it.task.next_fire_at.reset(); }, "never_again", "'@hourly' names no time"},
+      {"unreadable", [](auto& it) { it.set_aside = "there is no such zone"; }, "set_aside", "no such zone"},
       {"by hand", [](auto& it) { it.task.spec.schedule.reset(); }, "no_trigger", "no schedule"},
       {"after others",
        [](auto& it) {

@@ -34,6 +34,9 @@ class FaultySlots final : public SlotRepository {
   Async<FireView> due(std::size_t limit) override { FORWARD(FireView, due(limit)); }
   Async<FireReport> commit(std::vector<Fire> fires) override { FORWARD(FireReport, commit(fires)); }
   Async<void> quarantine(TaskId task, std::int64_t version) override { FORWARD(void, quarantine(task, version)); }
+  Async<std::vector<domain::SlotRecord>> recorded(TaskId task, std::vector<TimePoint> slots) override {
+    FORWARD(std::vector<domain::SlotRecord>, recorded(task, slots));
+  }
 
  private:
   SlotRepository& real_;

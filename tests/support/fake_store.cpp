@@ -96,8 +96,10 @@ class FakeStore::Tasks final : public TaskRepository {
       if (row.version != task.version) return fail(ErrorKind::Conflict, "the task has changed meanwhile");
       ++task.version;
       task.updated_at = store_.clock_.now();
+      const auto watermark = row.watermark;
       row = task;
-      if (skipped) store_.slot_rows.push_back({task.id, *skipped});
+      const auto left = skipped && watermark ? domain::left_after(*skipped, *watermark) : skipped;
+      if (left) store_.slot_rows.push_back({task.id, *left});
       store_.quarantined.erase(task.id);
       return row;
     });
@@ -156,6 +158,27 @@ class FakeStore::Slots final : public SlotRepository {
     });
   }
 
+  Async<std::vector<domain::SlotRecord>> recorded(TaskId task, std::vector<TimePoint> slots) override {
+    FAKE_CALL("recorded", [&]() -> SchedulerResult<std::vector<domain::SlotRecord>> {
+      std::vector<domain::SlotRecord> records;
+      for (const auto& row : store_.slot_rows) {
+        const auto& it = row.decision;
+        const auto first = std::ranges::lower_bound(slots, it.first);
+        if (row.task != task || first == slots.end() || *first > it.last) continue;
+        records.push_back({.first = it.first,
+                           .last = it.last,
+                           .fired = it.fire,
+                           .reason = it.fire && row.cause ? domain::Reason::overlap : it.reason,
+                           .runs = it.fire ? 1 : 0,
+                           .shards = it.fire ? 1 : 0,
+                           .run = row.run,
+                           .cause = row.cause,
+                           .decided_at = store_.clock_.now()});
+      }
+      return records;
+    });
+  }
+
  private:
   void commit_one(const Fire& fire, FireReport& report) {
     auto& task = store_.task_rows.at(fire.task.id);
@@ -164,34 +187,40 @@ class FakeStore::Slots final : public SlotRepository {
       return;
     }
     for (const auto& slot : fire.plan.slots) {
-      store_.slot_rows.push_back({task.id, slot});
-      if (slot.fire)
-        start(task, slot.first, report);
-      else
+      if (slot.fire) {
+        start(task, slot, report);
+      } else {
+        store_.slot_rows.push_back({task.id, slot});
         ++report.skipped;
+      }
     }
     task.watermark = fire.plan.watermark;
     task.next_fire_at = fire.plan.next_fire_at;
   }
 
-  void start(const domain::Task& task, TimePoint slot, FireReport& report) {
+  void start(const domain::Task& task, const domain::SlotDecision& slot, FireReport& report) {
     int active = 0, queued = 0;
+    std::optional<RunId> first_active, first_queued;
     for (const auto& [id, run] : store_.run_rows) {
       if (run.task != task.id) continue;
-      active += is_active(run) ? 1 : 0;
-      queued += run.state == RunState::waiting ? 1 : 0;
+      if (is_active(run) && active++ == 0) first_active = id;
+      if (run.state == RunState::waiting && queued++ == 0) first_queued = id;
     }
     const auto action = domain::on_overlap(task.spec.overlap_policy, active, queued);
+    const auto cause = domain::overlap_cause(action, first_active, first_queued);
     auto run = store_.new_run(task, domain::Trigger::schedule);
-    run.slot = slot;
+    run.slot = slot.first;
+    run.due_at = slot.due_at.value_or(slot.first);
     if (action == domain::OverlapAction::skip) {
+      store_.slot_rows.push_back(
+          {task.id, {slot.first, slot.last, false, domain::Reason::overlap}, std::nullopt, cause});
       ++report.skipped;
       return;
     }
     if (action == domain::OverlapAction::replace_then_wait) replace(task.id, report);
     if (action != domain::OverlapAction::start) run.state = RunState::waiting;
     ++report.runs;
-    store_.insert(run);
+    store_.slot_rows.push_back({task.id, slot, store_.insert(run), cause});
   }
 
   void replace(TaskId task, FireReport& report) {

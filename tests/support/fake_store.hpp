@@ -40,6 +40,7 @@ class FakeStore final : public application::Store {
   struct SlotRow {
     TaskId task;
     domain::SlotDecision decision;
+    std::optional<RunId> run = {}, cause = {};
   };
   struct WorkerRow {
     domain::WorkerInfo info;

@@ -7,6 +7,7 @@
 #include "application/ports/dispatch_repository.hpp"
 #include "core/async.hpp"
 #include "domain/fire_plan.hpp"
+#include "domain/slot_audit.hpp"
 #include "domain/task.hpp"
 
 #include <optional>
@@ -37,10 +38,13 @@ class SlotRepository {
   virtual ~SlotRepository() = default;
   virtual Async<FireView> due(std::size_t limit) = 0;
   // One transaction for all of them. Overlap is decided inside it by domain::on_overlap; each fired slot makes
-  // `shard_count` runs.
+  // `shard_count` runs. The ledger keeps what the overlap policy did, and the run that was the cause.
   virtual Async<FireReport> commit(std::vector<Fire> fires) = 0;
   // Takes a task whose schedule cannot be read out of the due list until it is edited, so that it stalls nobody.
   virtual Async<void> quarantine(TaskId task, std::int64_t version) = 0;
+  // What is on record about these slots (ascending) of a task: each record that covers any of them, in any order. Reads
+  // a bounded number of rows for each slot, however long the ledger is.
+  virtual Async<std::vector<domain::SlotRecord>> recorded(TaskId task, std::vector<TimePoint> slots) = 0;
 };
 
 }  // namespace scheduler::application

@@ -34,10 +34,11 @@ class TaskRepository {
 
   // Replaces spec, watermark and next_fire_at where the stored version is still task.version, which grows by one; runs
   // of the task that are not dispatched yet take the new priority and route. The watermark becomes the later one of
-  // task's and the stored one: slots may have fired since the task was read, which does not change its version. Changed
-  // dependencies drop the task's unfinished rounds. `skipped`, when set, records slots that will not fire, in the same
-  // transaction. Conflict when the version has moved on; TaskNotFound; DuplicateTaskName;
-  // DependencyCycle (the message names the tasks of the cycle); Validation as for create.
+  // task's and the stored one: slots may have fired since the task was read, which does not change its version. A new
+  // schedule_since is that watermark. Changed dependencies drop the task's unfinished rounds. `skipped`, when set,
+  // records slots that will not fire, in the same transaction, but for those that were decided meanwhile. Conflict when
+  // the version has moved on; TaskNotFound; DuplicateTaskName; DependencyCycle (the message names the tasks of the
+  // cycle); Validation as for create.
   virtual Async<domain::Task> update(domain::Task task, std::optional<domain::SlotDecision> skipped) = 0;
 
   // Archives the task: it fires no more, its name is free again, its runs that are not dispatched are cancelled and its

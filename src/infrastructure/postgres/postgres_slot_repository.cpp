@@ -21,6 +21,7 @@ using domain::OverlapAction;
 using domain::OverlapPolicy;
 using domain::Reason;
 using domain::RunState;
+using domain::SlotRecord;
 using postgres::instant_of;
 using postgres::kMarkForCancel;
 using postgres::kUpstreamsColumn;
@@ -53,9 +54,10 @@ class FireTransaction {
     std::int64_t version = 0;
     std::optional<TimePoint> watermark, next_fire_at;
     bool won = false;
-    int active = 0, waiting = 0;       // its runs that have not ended, without and with those that wait
-    bool replaced = false;             // its stored runs are to be ended
-    std::vector<std::size_t> inserts;  // its rows in inserts_ that no worker can have yet
+    int active = 0, waiting = 0;                       // its runs that have not ended, without and with those that wait
+    std::optional<RunId> first_active, first_waiting;  // the oldest one of each; may be one of new_run()
+    bool replaced = false;                             // its stored runs are to be ended
+    std::vector<std::size_t> inserts;                  // its rows in inserts_ that no worker can have yet
   };
 
   Async<void> load(const std::vector<Fire>& fires) {
@@ -64,7 +66,6 @@ class FireTransaction {
     for (const auto& fire : fires) {
       (fire.task.spec.overlap_policy == OverlapPolicy::replace ? replacing : others).push_back(fire.task.id);
       for (const auto& it : fire.plan.slots) {
-        if (!it.fire) continue;
         slot_tasks.push_back(fire.task.id);
         slots.push_back(it.last);
       }
@@ -73,8 +74,9 @@ class FireTransaction {
     auto counted = replacing;
     counted.insert(counted.end(), others.begin(), others.end());
     tx_.send(
-        "SELECT task_id, count(*) FILTER (WHERE state <> 'waiting'), count(*) FILTER (WHERE state = 'waiting')"
-        " FROM task_runs WHERE task_id = ANY ($1) AND ended_at IS NULL GROUP BY task_id",
+        "SELECT task_id, count(*) FILTER (WHERE state <> 'waiting'), count(*) FILTER (WHERE state = 'waiting'),"
+        " min(id) FILTER (WHERE state <> 'waiting'), min(id) FILTER (WHERE state = 'waiting') FROM task_runs WHERE "
+        "task_id = ANY ($1) AND ended_at IS NULL GROUP BY task_id",
         counted);
     tx_.send(
         "SELECT DISTINCT s.task_id, s.slot FROM unnest($1::bigint[], $2::timestamptz[]) AS n (task_id, slot)"
@@ -101,10 +103,15 @@ class FireTransaction {
     }));
     TRY(const auto counted, counts.all([this](Row& row) {
       TaskId id;
-      int active = 0, waiting = 0;
-      row.read(id, active, waiting);
-      if (const auto it = tasks_.find(id); it != tasks_.end()) it->second.active = active, it->second.waiting = waiting;
-      return active;
+      Current its;
+      row.read(id, its.active, its.waiting, its.first_active, its.first_waiting);
+      if (const auto it = tasks_.find(id); it != tasks_.end()) {
+        it->second.active = its.active;
+        it->second.waiting = its.waiting;
+        it->second.first_active = its.first_active;
+        it->second.first_waiting = its.first_waiting;
+      }
+      return its.active;
     }));
     return {};
   }
@@ -121,47 +128,62 @@ class FireTransaction {
     it.watermark = fire.plan.watermark;
     it.next_fire_at = fire.plan.next_fire_at;
     for (const auto& slots : fire.plan.slots) {
+      if (!recorded_.insert({fire.task.id, slots.last}).second) continue;
       if (slots.fire)
-        fire_slot(fire.task, it, slots.last);
+        fire_slot(fire.task, it, slots);
       else
-        skip(fire.task.id, slots);
+        skip(fire.task.id, slots, std::nullopt);
     }
   }
 
-  void skip(TaskId task, const domain::SlotDecision& slots) {
+  void skip(TaskId task, const domain::SlotDecision& slots, std::optional<RunId> cause) {
     skipped_tasks_.push_back(task);
     skipped_.push_back(slots);
+    skip_causes_.push_back(cause);
+    ++report_.skipped;
   }
 
-  void fire_slot(const domain::Task& task, Current& it, TimePoint slot) {
-    if (!recorded_.insert({task.id, slot}).second) return;
-    switch (domain::on_overlap(task.spec.overlap_policy, it.active, it.waiting)) {
+  void fire_slot(const domain::Task& task, Current& it, const domain::SlotDecision& slot) {
+    const auto action = domain::on_overlap(task.spec.overlap_policy, it.active, it.waiting);
+    const auto cause = domain::overlap_cause(action, it.first_active, it.first_waiting);
+    switch (action) {
       case OverlapAction::start:
-        return insert(task, it, slot, RunState::pending);
+        return insert(task, it, slot, RunState::pending, cause);
       case OverlapAction::wait:
-        return insert(task, it, slot, RunState::waiting);
+        return insert(task, it, slot, RunState::waiting, cause);
       case OverlapAction::replace_then_wait:
         replace(it);
-        return insert(task, it, slot, RunState::waiting);
+        return insert(task, it, slot, RunState::waiting, cause);
       case OverlapAction::skip:
-        return skip(task.id, {slot, slot, false, Reason::overlap});
+        return skip(task.id, {slot.first, slot.last, false, Reason::overlap}, cause);
     }
   }
 
-  void insert(const domain::Task& task, Current& it, TimePoint slot, RunState state) {
+  // Stands for the run of a row of inserts_ until that has its id.
+  static RunId new_run(std::size_t row) { return RunId{-1 - static_cast<std::int64_t>(row)}; }
+  static void give_ids(std::vector<std::optional<RunId>>& runs, const std::vector<RunId>& ids) {
+    for (auto& it : runs)
+      if (it && it->value < 0) it = ids[static_cast<std::size_t>(-1 - it->value)];
+  }
+
+  void insert(const domain::Task& task, Current& it, const domain::SlotDecision& slot, RunState state,
+              std::optional<RunId> cause) {
     const auto route = domain::route_of(task.spec);
     const NewFire fire{.task = task.id,
                        .route = route,
                        .priority = task.spec.priority,
                        .trigger = domain::Trigger::schedule,
-                       .slot = slot,
+                       .slot = slot.last,
                        .state = state,
                        .created_at = now_,
-                       .due_at = slot};
+                       .due_at = slot.due_at.value_or(slot.last)};
+    auto& first = state == RunState::waiting ? it.first_waiting : it.first_active;
+    if (!first) first = new_run(inserts_.size());
     for (int shard = 0; shard < task.spec.shard_count; ++shard) {
       it.inserts.push_back(inserts_.add(fire, shard, task.spec.shard_count));
-      slot_of_insert_.push_back(slot);
+      slot_of_insert_.push_back(slot.last);
       shard_of_insert_.push_back(shard);
+      cause_of_insert_.push_back(cause);
       ++(state == RunState::waiting ? it.waiting : it.active);
     }
     report_.runs += static_cast<std::size_t>(task.spec.shard_count);
@@ -177,13 +199,14 @@ class FireTransaction {
     }
     it.inserts.clear();
     it.waiting = 0;
+    it.first_waiting.reset();
+    if (it.first_active && it.first_active->value < 0) it.first_active.reset();
   }
 
   Async<void> write() {
     std::vector<TaskId> replaced;
     send_tasks(replaced);
-    const bool any_skip = !skipped_.empty(), any_replaced = !replaced.empty();
-    if (any_skip) record_skipped(tx_, skipped_tasks_, skipped_, now_);
+    const bool any_replaced = !replaced.empty();
     if (any_replaced) {
       static const auto kMark = fmt::format(
           "WITH held AS (SELECT id FROM task_runs WHERE task_id = ANY ($2) AND ended_at IS NULL AND {0}"
@@ -197,13 +220,13 @@ class FireTransaction {
     if (!inserts_.empty()) inserts_.send(tx_);
     CO_TRY(auto results, tx_.flush());
     auto next = results.begin() + (won_any_ ? 1 : 0);
-    if (any_skip) report_.skipped += static_cast<std::size_t>((next++)->changed());
     if (any_replaced) {
       CO_ENSURE(endings_.note_all(*next++, RunState::skipped));
       CO_ENSURE(endings_.note_all(*next++, RunState::cancelled));
       CO_UNWRAP(report_.to_cancel, (next++)->all(read_assigned));
     }
     if (!inserts_.empty()) CO_ENSURE(record_fired(*next++));
+    if (!skipped_.empty()) record_skipped(tx_, skipped_tasks_, skipped_, skip_causes_, now_);
     co_return co_await endings_.settle();
   }
 
@@ -233,12 +256,15 @@ class FireTransaction {
       tasks.push_back(inserts_.task(i));
       if (domain::is_terminal(inserts_.state(i))) endings_.note(ids[i], inserts_.task(i), inserts_.state(i));
     }
+    give_ids(cause_of_insert_, ids);
+    give_ids(skip_causes_, ids);
     tx_.send(
-        "INSERT INTO schedule_slots (task_id, slot, shard, first_slot, disposition, reason, run_id, decided_at)"
-        " SELECT task_id, slot, shard, slot, 'fired', 'none', run_id, $5"
-        " FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::bigint[]) AS n (task_id, slot, shard,"
-        " run_id)",
-        tasks, slot_of_insert_, shard_of_insert_, ids, now_);
+        "INSERT INTO schedule_slots (task_id, slot, shard, first_slot, disposition, reason, run_id, cause_run_id,"
+        " decided_at) SELECT task_id, slot, shard, slot, 'fired',"
+        " CASE WHEN cause_run_id IS NULL THEN 'none' ELSE 'overlap' END, run_id, cause_run_id, $6"
+        " FROM unnest($1::bigint[], $2::timestamptz[], $3::bigint[], $4::bigint[], $5::bigint[])"
+        " AS n (task_id, slot, shard, run_id, cause_run_id)",
+        tasks, slot_of_insert_, shard_of_insert_, ids, cause_of_insert_, now_);
     return {};
   }
 
@@ -250,16 +276,18 @@ class FireTransaction {
   std::set<std::pair<TaskId, TimePoint>> recorded_;
   std::vector<TaskId> skipped_tasks_;
   std::vector<domain::SlotDecision> skipped_;
+  std::vector<std::optional<RunId>> skip_causes_;
   RunInserts inserts_;
   std::vector<TimePoint> slot_of_insert_;
   std::vector<int> shard_of_insert_;
+  std::vector<std::optional<RunId>> cause_of_insert_;
   bool won_any_ = false;
 };
 
 }  // namespace
 
 void record_skipped(Transaction& tx, const std::vector<TaskId>& tasks, const std::vector<domain::SlotDecision>& slots,
-                    TimePoint now) {
+                    const std::vector<std::optional<RunId>>& causes, TimePoint now) {
   std::vector<TimePoint> first, last;
   std::vector<Reason> reasons;
   for (const auto& it : slots) {
@@ -268,10 +296,11 @@ void record_skipped(Transaction& tx, const std::vector<TaskId>& tasks, const std
     reasons.push_back(it.reason);
   }
   tx.send(
-      "INSERT INTO schedule_slots (task_id, slot, shard, first_slot, disposition, reason, decided_at)"
-      " SELECT task_id, slot, 0, first_slot, 'skipped', reason, $5 FROM unnest($1::bigint[], $2::timestamptz[],"
-      " $3::timestamptz[], $4::text[]) AS n (task_id, slot, first_slot, reason) ON CONFLICT DO NOTHING",
-      tasks, last, first, reasons, now);
+      "INSERT INTO schedule_slots (task_id, slot, shard, first_slot, disposition, reason, cause_run_id, decided_at)"
+      " SELECT task_id, slot, 0, first_slot, 'skipped', reason, cause, $6 FROM unnest($1::bigint[], $2::timestamptz[],"
+      " $3::timestamptz[], $4::text[], $5::bigint[]) AS n (task_id, slot, first_slot, reason, cause)"
+      " ON CONFLICT DO NOTHING",
+      tasks, last, first, reasons, causes, now);
 }
 
 Async<FireView> PostgresSlotRepository::due(std::size_t limit) {
@@ -306,6 +335,28 @@ Async<void> PostgresSlotRepository::quarantine(TaskId task, std::int64_t version
   CO_TRY(const auto rows,
          database_.query("UPDATE tasks SET next_fire_at = NULL WHERE id = $1 AND version = $2", task, version));
   co_return SchedulerResult<void>{};
+}
+
+Async<std::vector<SlotRecord>> PostgresSlotRepository::recorded(TaskId task, std::vector<TimePoint> slots) {
+  if (slots.empty()) co_return std::vector<SlotRecord>{};
+  static const auto kFired = fmt::format(
+      "SELECT {} FROM unnest($2::timestamptz[]) AS n (slot) JOIN schedule_slots s ON s.slot = n.slot AND s.task_id = $1"
+      " WHERE s.disposition = 'fired' GROUP BY s.slot",
+      kFiredSlotColumns);
+  // The last row may be a range that goes on behind the last slot that was asked for.
+  static const auto kSkipped = fmt::format(
+      "SELECT {0} FROM schedule_slots s WHERE s.task_id = $1 AND s.disposition = 'skipped' AND s.slot BETWEEN $2 AND $3"
+      " UNION ALL SELECT * FROM (SELECT {0} FROM schedule_slots s WHERE s.task_id = $1 AND s.disposition = 'skipped'"
+      " AND s.slot > $3 ORDER BY s.slot LIMIT 1) AS next WHERE first_slot <= $3",
+      kSkippedSlotColumns);
+  CO_TRY(auto tx, database_.begin(Access::read));
+  tx.send(kFired, task, slots);
+  tx.send(kSkipped, task, slots.front(), slots.back());
+  CO_TRY(auto results, tx.finish());
+  CO_UNWRAP(auto records, results[0].all(read_slot_record));
+  CO_UNWRAP(const auto skipped, results[1].all(read_slot_record));
+  records.insert(records.end(), skipped.begin(), skipped.end());
+  co_return records;
 }
 
 }  // namespace scheduler::infrastructure

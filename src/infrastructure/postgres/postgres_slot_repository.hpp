@@ -7,10 +7,11 @@
 
 namespace scheduler::infrastructure {
 
-// Queues the record of slots that will not fire: tasks[i] skips slots[i]. Those that are recorded already stay; the
-// statement changes as many rows as were not.
+// Queues the record of slots that will not fire: tasks[i] skips slots[i], because of the run causes[i] where there is
+// one. Those that are recorded already stay.
 void record_skipped(database::postgres::Transaction& tx, const std::vector<TaskId>& tasks,
-                    const std::vector<domain::SlotDecision>& slots, TimePoint now);
+                    const std::vector<domain::SlotDecision>& slots, const std::vector<std::optional<RunId>>& causes,
+                    TimePoint now);
 
 class PostgresSlotRepository final : public application::SlotRepository {
  public:
@@ -20,6 +21,7 @@ class PostgresSlotRepository final : public application::SlotRepository {
   Async<application::FireView> due(std::size_t limit) override;
   Async<application::FireReport> commit(std::vector<application::Fire> fires) override;
   Async<void> quarantine(TaskId task, std::int64_t version) override;
+  Async<std::vector<domain::SlotRecord>> recorded(TaskId task, std::vector<TimePoint> slots) override;
 
  private:
   StoreClock clock_;

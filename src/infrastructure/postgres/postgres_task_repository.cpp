@@ -232,13 +232,16 @@ Async<Task> PostgresTaskRepository::update(Task task, std::optional<domain::Slot
   task.updated_at = now;
   // Slots may have fired since the task was read; that does not change its version.
   if (task.watermark && stored.watermark) task.watermark = std::max(*task.watermark, *stored.watermark);
+  if (task.schedule_since != stored.schedule_since && task.schedule_since) task.schedule_since = task.watermark;
   send_spec(tx, kSql, task, task.version, now, task.id);
   if (task.spec.dependencies != stored.spec.dependencies) {
     delete_dependencies(tx, task.id);
     insert_dependencies(tx, task);
   }
   move_undispatched_runs(tx, task);
-  if (skipped) record_skipped(tx, {task.id}, {*skipped}, now);
+  // Slots that fired meanwhile, or were skipped, keep the disposition that they have.
+  const auto left = skipped && stored.watermark ? domain::left_after(*skipped, *stored.watermark) : skipped;
+  if (left) record_skipped(tx, {task.id}, {*left}, {std::nullopt}, now);
   if (const auto done = co_await tx.commit(); !done)
     co_return std::unexpected(taken_meanwhile(done.error(), task.spec.name));
   co_return task;

@@ -18,8 +18,11 @@ using application::AssignedRun;
 using application::Fire;
 using application::FireReport;
 using application::FireView;
+using database::sqlite::column_of;
+using database::sqlite::Statement;
 using domain::OverlapAction;
 using domain::Reason;
+using domain::SlotRecord;
 
 // All fires of one transaction. What they write is gathered and written by one statement for each table; a decision
 // that depends on runs of its own task, which may be among what was gathered, has them written first.
@@ -80,52 +83,69 @@ class FireTransaction {
     }
     const auto& route = routes_.emplace_back(domain::route_of(fire.task.spec));
     for (const auto& slots : fire.plan.slots)
-      CHECK(slots.fire ? fire_slot(fire.task, slots.last, route) : skip(fire.task, slots));
+      CHECK(slots.fire ? fire_slot(fire.task, slots, route) : skip(fire.task, slots, std::nullopt));
     return {};
   }
 
-  SchedulerResult<void> skip(const domain::Task& task, const domain::SlotDecision& slots) {
-    TRY(const bool recorded, record_skipped(connection_, task.id, slots, now_));
+  SchedulerResult<void> skip(const domain::Task& task, const domain::SlotDecision& slots, std::optional<RunId> cause) {
+    TRY(const bool recorded, record_skipped(connection_, task.id, slots, now_, cause));
     report_.skipped += recorded;
     return {};
   }
 
-  SchedulerResult<void> fire_slot(const domain::Task& task, TimePoint slot, std::string_view route) {
-    if (!recorded_.emplace(task.id, slot).second) return {};
-    TRY(const auto action, overlap(task));
-    switch (action) {
+  SchedulerResult<void> fire_slot(const domain::Task& task, const domain::SlotDecision& slot, std::string_view route) {
+    if (!recorded_.emplace(task.id, slot.last).second) return {};
+    TRY(const auto overlap, overlap_of(task));
+    switch (overlap.action) {
       case OverlapAction::start:
-        add_runs(task, slot, route, domain::RunState::pending);
+        add_runs(task, slot, route, domain::RunState::pending, overlap);
         return {};
       case OverlapAction::wait:
-        add_runs(task, slot, route, domain::RunState::waiting);
+        add_runs(task, slot, route, domain::RunState::waiting, overlap);
         return {};
       case OverlapAction::replace_then_wait:
         CHECK(replace(task.id));
-        add_runs(task, slot, route, domain::RunState::waiting);
+        add_runs(task, slot, route, domain::RunState::waiting, overlap);
         return {};
       case OverlapAction::skip:
-        return skip(task, {slot, slot, false, Reason::overlap});
+        return skip(task, {slot.first, slot.last, false, Reason::overlap}, overlap.cause);
     }
     return {};
   }
 
-  SchedulerResult<OverlapAction> overlap(const domain::Task& task) {
-    if (task.spec.overlap_policy == domain::OverlapPolicy::allow) return OverlapAction::start;  // no need to count
+  struct Overlap {
+    OverlapAction action = OverlapAction::start;
+    std::optional<RunId> cause;
+  };
+  SchedulerResult<Overlap> overlap_of(const domain::Task& task) {
+    if (task.spec.overlap_policy == domain::OverlapPolicy::allow) return Overlap{};  // no need to count
     if (last_gathered_ == task.id) CHECK(write_fired());
+    struct Runs {
+      int count = 0;
+      std::optional<RunId> oldest;
+    };
+    const auto read = [](Statement& row) {
+      Runs runs;
+      row.read(runs.count, runs.oldest);
+      return runs;
+    };
     TRY(const auto all,
-        connection_.query("SELECT count(*) FROM task_runs WHERE task_id = ? AND ended_at IS NULL", task.id)
-            .value<int>());
+        connection_.query("SELECT count(*), min(id) FROM task_runs WHERE task_id = ? AND ended_at IS NULL", task.id)
+            .first(read));
     TRY(const auto waiting,
-        connection_.query("SELECT count(*) FROM task_runs WHERE task_id = ? AND state = 'waiting'", task.id)
-            .value<int>());
-    return domain::on_overlap(task.spec.overlap_policy, *all - *waiting, *waiting);
+        connection_.query("SELECT count(*), min(id) FROM task_runs WHERE task_id = ? AND state = 'waiting'", task.id)
+            .first(read));
+    const auto action = domain::on_overlap(task.spec.overlap_policy, all->count - waiting->count, waiting->count);
+    return Overlap{action, domain::overlap_cause(action, all->oldest, waiting->oldest)};
   }
 
-  void add_runs(const domain::Task& task, TimePoint slot, std::string_view route, domain::RunState state) {
+  void add_runs(const domain::Task& task, const domain::SlotDecision& slot, std::string_view route,
+                domain::RunState state, const Overlap& overlap) {
     const int shards = task.spec.shard_count;
+    const auto reason = overlap.cause ? Reason::overlap : Reason::none;
     for (int shard = 0; shard < shards; ++shard)
-      fired_.add(next_run_++, task.id, slot, shard, shards, state, route, task.spec.priority);
+      fired_.add(next_run_++, task.id, slot.last, shard, shards, state, route, task.spec.priority,
+                 slot.due_at.value_or(slot.last), reason, overlap.cause);
     report_.runs += static_cast<std::size_t>(shards);
     last_gathered_ = task.id;
   }
@@ -134,11 +154,11 @@ class FireTransaction {
     if (fired_.empty()) return {};
     CHECK(connection_.execute(
         "INSERT INTO task_runs (id, task_id, triggered_by, slot, shard_index, shard_total, state, route, priority,"
-        " created_at, due_at) SELECT c1, c2, 'schedule', c3, c4, c5, c6, c7, c8, ?2, c3 FROM rows(?1)",
+        " created_at, due_at) SELECT c1, c2, 'schedule', c3, c4, c5, c6, c7, c8, ?2, c9 FROM rows(?1)",
         fired_, now_));
     CHECK(connection_.execute(
-        "INSERT INTO schedule_slots (task_id, slot, shard, first_slot, disposition, reason, run_id, decided_at)"
-        " SELECT c2, c3, c4, c3, 'fired', 'none', c1, ?2 FROM rows(?1)",
+        "INSERT INTO schedule_slots (task_id, slot, shard, first_slot, disposition, reason, run_id, cause_run_id,"
+        " decided_at) SELECT c2, c3, c4, c3, 'fired', c10, c1, c11, ?2 FROM rows(?1)",
         fired_, now_));
     fired_.clear();
     last_gathered_.reset();
@@ -185,15 +205,35 @@ SchedulerResult<FireView> fire_view(Connection& connection, TimePoint now, std::
   return view;
 }
 
+SchedulerResult<std::vector<SlotRecord>> recorded_slots(Connection& connection, TaskId task,
+                                                        const std::vector<TimePoint>& slots) {
+  std::vector<SlotRecord> records;
+  if (slots.empty()) return records;
+  static const auto kFired = fmt::format(
+      "SELECT {} FROM rows(?1) CROSS JOIN schedule_slots s ON s.slot = c1 AND s.task_id = ?2"
+      " WHERE s.disposition = 'fired' GROUP BY s.slot",
+      kFiredSlotColumns);
+  const auto instants = column_of(slots);
+  TRY(records, connection.query(kFired, instants, task).all(read_slot_record));
+  // The last row may be a range that goes on behind the last slot that was asked for.
+  static const auto kSkipped = fmt::format(
+      "SELECT {0} FROM schedule_slots s WHERE s.task_id = ?1 AND s.disposition = 'skipped' AND s.slot BETWEEN ?2 AND ?3"
+      " UNION ALL SELECT * FROM (SELECT {0} FROM schedule_slots s WHERE s.task_id = ?1 AND s.disposition = 'skipped'"
+      " AND s.slot > ?3 ORDER BY s.slot LIMIT 1) WHERE first_slot <= ?3",
+      kSkippedSlotColumns);
+  TRY(const auto skipped, connection.query(kSkipped, task, slots.front(), slots.back()).all(read_slot_record));
+  records.insert(records.end(), skipped.begin(), skipped.end());
+  return records;
+}
+
 }  // namespace
 
 SchedulerResult<bool> record_skipped(Connection& connection, TaskId task, const domain::SlotDecision& slots,
-                                     TimePoint now) {
-  TRY(const auto inserted,
-      connection.execute(
-          "INSERT INTO schedule_slots (task_id, slot, shard, first_slot, disposition, reason, decided_at)"
-          " VALUES (?, ?, 0, ?, 'skipped', ?, ?) ON CONFLICT DO NOTHING",
-          task, slots.last, slots.first, slots.reason, now));
+                                     TimePoint now, std::optional<RunId> cause) {
+  TRY(const auto inserted, connection.execute("INSERT INTO schedule_slots (task_id, slot, shard, first_slot,"
+                                              " disposition, reason, cause_run_id, decided_at)"
+                                              " VALUES (?, ?, 0, ?, 'skipped', ?, ?, ?) ON CONFLICT DO NOTHING",
+                                              task, slots.last, slots.first, slots.reason, cause, now));
   return inserted == 1;
 }
 
@@ -212,6 +252,11 @@ Async<void> SqliteSlotRepository::quarantine(TaskId task, std::int64_t version) 
     CHECK(connection.execute("UPDATE tasks SET next_fire_at = NULL WHERE id = ? AND version = ?", task, version));
     return {};
   });
+}
+
+Async<std::vector<SlotRecord>> SqliteSlotRepository::recorded(TaskId task, std::vector<TimePoint> slots) {
+  return database_.read(
+      [task, slots = std::move(slots)](Connection& connection) { return recorded_slots(connection, task, slots); });
 }
 
 }  // namespace scheduler::infrastructure

@@ -161,6 +161,7 @@ SchedulerResult<Task> update_task(Connection& connection, Task task, const std::
   task.updated_at = now;
   // Slots may have fired since the task was read; that does not change its version.
   if (task.watermark && stored.watermark) task.watermark = std::max(*task.watermark, *stored.watermark);
+  if (task.schedule_since != stored.schedule_since && task.schedule_since) task.schedule_since = task.watermark;
   static const auto kSql = fmt::format("UPDATE tasks SET ({}) = ({}), version = ?31, updated_at = ?32 WHERE id = ?33",
                                        kSpecColumns, kSpecValues);
   CHECK(write_spec(connection, kSql, task, task.version, now, task.id));
@@ -169,7 +170,9 @@ SchedulerResult<Task> update_task(Connection& connection, Task task, const std::
     CHECK(insert_dependencies(connection, task));
   }
   CHECK(move_undispatched_runs(connection, task));
-  if (skipped) CHECK(record_skipped(connection, task.id, *skipped, now));
+  // Slots that fired meanwhile, or were skipped, keep the disposition that they have.
+  const auto left = skipped && stored.watermark ? domain::left_after(*skipped, *stored.watermark) : skipped;
+  if (left) CHECK(record_skipped(connection, task.id, *left, now, std::nullopt));
   return task;
 }
 

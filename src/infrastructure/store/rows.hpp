@@ -5,6 +5,7 @@
 #pragma once
 
 #include "application/ports/dispatch_repository.hpp"
+#include "domain/slot_audit.hpp"
 #include "domain/task.hpp"
 #include "domain/task_run.hpp"
 #include "domain/worker_info.hpp"
@@ -87,6 +88,21 @@ inline constexpr std::string_view kAssignedColumns =
 inline constexpr auto read_assigned = [](auto& row) {
   application::AssignedRun it;
   row.read(it.run, it.token, it.incarnation, it.state, it.dispatched_at, it.missing, it.cancel_reason);
+  return it;
+};
+
+// FROM schedule_slots s, a row for each shard grouped by slot.
+inline constexpr std::string_view kFiredSlotColumns =
+    "min(s.first_slot), s.slot, min(s.disposition), min(s.reason), count(*), max(s.shard) + 1, min(s.run_id),"
+    " min(s.cause_run_id), min(s.decided_at)";
+// FROM schedule_slots s.
+inline constexpr std::string_view kSkippedSlotColumns =
+    "s.first_slot, s.slot, s.disposition, s.reason, 0, 0, s.run_id, s.cause_run_id, s.decided_at";
+inline constexpr auto read_slot_record = [](auto& row) {
+  domain::SlotRecord it;
+  std::string disposition;
+  row.read(it.first, it.last, disposition, it.reason, it.runs, it.shards, it.run, it.cause, it.decided_at);
+  it.fired = disposition == "fired";
   return it;
 };
 

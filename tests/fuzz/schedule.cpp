@@ -1,5 +1,6 @@
 // Schedule text in a zone: it is refused with a sentence, or it explains itself and its slots keep every promise of
 // domain/schedule.hpp. The text is the first line; the bytes behind it choose zone, policies and the window.
+#include "core/utf8.hpp"
 #include "domain/cron_match.hpp"
 #include "domain/schedule_rule.hpp"
 #include "fuzz/fuzz.hpp"
@@ -91,7 +92,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
     return 0;
   }
   const auto explained = domain::explain(*schedule);
-  MUST(explained.ends_with('.') && is_plain(explained), explained);
+  MUST(explained.ends_with('.') && is_utf8(explained) && !hidden_character_in(explained), explained);
   // From 1972 on, in every season, and beyond the last year.
   const TimePoint after =
       TimePoint{sys_days{year{1972} / 1 / 1}} + days{365 * choices[3] + choices[4] * 3 / 2} + hours{choices[5] % 24};

@@ -42,10 +42,10 @@ fuzz_one() {
     say "fuzz: $target: $(sed -n 's/^stat::number_of_executed_units: *//p' "$log") inputs in $seconds s, nothing found"
     return
   fi
-  grep -vE '^(#|INFO:|NEW_FUNC)|DE: ' "$log" | tail -n 60 >&2
-  say "fuzz: $target: failed, see above and $log" \
-    "  again: build/fuzz/fuzz/$target FILE, the file that is named above" \
-    "  once it is mended: move it to tests/fuzz/corpus/$target, under a name that says what it is"
+  grep -aE 'does not hold|^seen: |ERROR:|SUMMARY:|runtime error|Test unit written' "$log" | cut -c 1-500 >&2
+  say "fuzz: $target: failed, see above and $log"
+  say "  again: build/fuzz/fuzz/$target FILE, the file that is named above"
+  say "  once it is mended: move it to tests/fuzz/corpus/$target, under a name that says what it is"
   return 1
 }
 

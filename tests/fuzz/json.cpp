@@ -6,7 +6,8 @@
 
 #include <boost/json.hpp>
 
-#include <ranges>
+#include <algorithm>
+#include <cmath>
 
 namespace scheduler::fuzz {
 namespace {
@@ -62,17 +63,38 @@ std::string written(domain::TaskSpec spec, const std::vector<application::TaskRe
   return writer.take();
 }
 
+// The same but for the last digits of fractions: Boost.JSON 1.81 reads them to within a few units of the last place.
+bool is_same(const json::value& a, const json::value& b) {
+  constexpr double kTolerance = 1e-14;
+  if (a.is_double() && b.is_double()) {
+    const auto x = a.get_double(), y = b.get_double();
+    return std::abs(x - y) <= kTolerance * std::max(std::abs(x), std::abs(y));
+  }
+  if (a.is_object() && b.is_object())
+    return a.get_object().size() == b.get_object().size() && std::ranges::all_of(a.get_object(), [&](const auto& it) {
+             const auto* other = b.get_object().if_contains(it.key());
+             return other && is_same(it.value(), *other);
+           });
+  if (a.is_array() && b.is_array())
+    return std::ranges::equal(a.get_array(), b.get_array(),
+                              [](const json::value& x, const json::value& y) { return is_same(x, y); });
+  return a == b;
+}
+bool is_same_text(const std::string& a, const std::string& b) {
+  return a == b || is_same(json::parse(a), json::parse(b));
+}
+
 // What the server shows can be written back, whole or as an empty patch, and means the same.
 void check_round_trip(const application::TaskDraft& draft) {
   const auto text = written(draft.spec, draft.dependencies);
   const auto again = api::read_task(text, ReadOnlyFields::ignore);
   MUST(again && again->faults.empty(), text);
-  MUST(written(again->spec, again->dependencies) == text, text);
+  MUST(is_same_text(written(again->spec, again->dependencies), text), text);
   auto spec = again->spec;
   for (const auto& it : again->dependencies) spec.dependencies.push_back(std::get<TaskId>(it));
   const auto patched = api::read_patched_task({.id = {7}, .spec = std::move(spec)}, "{}");
   MUST(patched && patched->faults.empty(), text);
-  MUST(written(patched->spec, patched->dependencies) == text, text);
+  MUST(is_same_text(written(patched->spec, patched->dependencies), text), text);
 }
 
 void check_draft(std::string_view body, const SchedulerResult<application::TaskDraft>& draft) {

@@ -58,7 +58,7 @@ struct Bench {
       const auto sent = co_await queue->publish_message(kQueue, work(items));
       if (sent)
         ++i;
-      else if (sent.error().kind == ErrorKind::Unavailable)
+      else if (sent.error().kind == ErrorKind::MessageQueue)
         co_await timer.sleep(1ms);  // full: the consumer needs the loop
       else
         must(sent);

@@ -26,6 +26,7 @@
 #include <csignal>
 #include <cstdio>
 #include <memory>
+#include <optional>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <thread>
@@ -55,7 +56,7 @@ worker::HostLoad host_load() {
 
 bool has(AppMode mode, AppMode part) { return mode == AppMode::all || mode == part; }
 
-// One queue in one process: the parts that need each other's messages cannot be apart.
+// One queue in one process, one process over a file: the parts that need each other's messages or rows cannot be apart.
 SchedulerResult<void> check_mode(const config::AppConfig& settings, AppMode mode) {
   const bool alone = mode == AppMode::dispatcher || mode == AppMode::worker;
   if (alone && settings.message_queue.type == "embedded")
@@ -64,6 +65,14 @@ SchedulerResult<void> check_mode(const config::AppConfig& settings, AppMode mode
         fmt::format("a {} of its own needs a message broker, and message_queue.type is \"embedded\", which lives "
                     "inside one process; run `scheduler`, which holds dispatcher, worker and API together",
                     name_of(mode)));
+  // A worker of its own never touches the store, and may serve a `scheduler` that keeps its file to itself.
+  const bool over_file = mode == AppMode::dispatcher || mode == AppMode::api;
+  if (over_file && !config::is_postgres(config::store_url(settings)))
+    return fail(ErrorKind::Config,
+                fmt::format("{} {} of its own shares the database with other processes, and database.url names a "
+                            "SQLite file, which is for one; set database.url = \"postgresql://…\", or run "
+                            "`scheduler`, which holds dispatcher, worker and API together",
+                            mode == AppMode::api ? "an" : "a", name_of(mode)));
   return {};
 }
 
@@ -80,6 +89,7 @@ class Application {
   [[nodiscard]] bool with_dispatcher() const { return has(mode_, AppMode::dispatcher) && settings_.dispatcher.enabled; }
   [[nodiscard]] bool with_worker() const { return has(mode_, AppMode::worker) && settings_.worker.enabled; }
 
+  SchedulerResult<void> check_broker();
   SchedulerResult<void> build_api();
   void build_dispatcher();
   SchedulerResult<void> build_worker();
@@ -137,9 +147,24 @@ SchedulerResult<void> Application::build() {
   }
   TRY(queue_,
       infrastructure::MessageQueueFactory::create(settings_.message_queue, {io_, clock_, timer_, random_, metrics_}));
+  CHECK(check_broker());
   if (with_dispatcher()) build_dispatcher();
   if (with_worker()) CHECK(build_worker());
   if (with_api()) CHECK(build_api());
+  return {};
+}
+
+// One that does not let us in will go on so. One that is away comes back, and everything here waits for it.
+SchedulerResult<void> Application::check_broker() {
+  if (settings_.message_queue.type == "embedded") return {};
+  std::optional<SchedulerResult<void>> answer;
+  spawn(io_, "check the broker",
+        [](application::MessageQueue& queue, std::optional<SchedulerResult<void>>& into) -> asio::awaitable<void> {
+          into = co_await queue.check();
+        }(*queue_, answer));
+  while (!answer) io_.run_one();
+  io_.restart();
+  if (!*answer && answer->error().kind == ErrorKind::Config) return std::unexpected(answer->error());
   return {};
 }
 

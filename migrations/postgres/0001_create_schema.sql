@@ -190,6 +190,13 @@ CREATE TABLE run_logs (
   PRIMARY KEY (run_id, attempt, first_line)
 );
 
+-- Dispatchers say here that they live, for health checks alone; whoever does forgets those that are gone since a day.
+CREATE TABLE dispatchers (
+  life    BIGINT PRIMARY KEY,  -- random, one per start
+  seen_at TIMESTAMPTZ NOT NULL,
+  due     TIMESTAMPTZ NOT NULL      -- silence until this instant means dead
+) WITH (fillfactor = 50);
+
 -- Written by health checks: only a write tells that the store can be written.
 CREATE TABLE write_checks (
   id         INTEGER PRIMARY KEY CHECK (id = 1),

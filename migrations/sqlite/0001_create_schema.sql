@@ -191,6 +191,13 @@ CREATE TABLE run_logs (
   PRIMARY KEY (run_id, attempt, first_line)
 ) STRICT;
 
+-- Dispatchers say here that they live, for health checks alone; whoever does forgets those that are gone since a day.
+CREATE TABLE dispatchers (
+  life    INTEGER PRIMARY KEY,  -- random, one per start
+  seen_at INTEGER NOT NULL,
+  due     INTEGER NOT NULL      -- silence until this instant means dead
+) STRICT;
+
 -- Written by health checks: only a write tells that the store can be written.
 CREATE TABLE write_checks (
   id         INTEGER PRIMARY KEY CHECK (id = 1),

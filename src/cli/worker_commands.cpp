@@ -14,16 +14,22 @@ const std::vector<Column> kWorkerColumns = {{"ID", "id"},       {"STATE", "state
 const std::vector<Column> kCheckColumns = {
     {"CHECK", "name"}, {"OK", "ok"}, {"TOOK", "took_ms"}, {"MESSAGE", "message"}};
 
+const std::vector<Column> kRoomColumns = {
+    {"TYPE", "task_type"}, {"WORKERS", "workers"}, {"SLOTS", "slots"}, {"BUSY", "busy"}, {"HELD", "held"}};
+
 Verb list_verb(Session& session) {
-  return {"list", "Show the workers.", {}, [&session]() -> Outcome<Exit> {
-            TRY(const auto api, session.api());
-            TRY(const auto data, api.get("/api/workers"));
-            const auto items = array_in(data, "items");
-            session.output().list(data, items, kWorkerColumns);
-            if (items.empty() && session.format == "table")
-              session.talk("no workers; start one with scheduler, or set worker.enabled");
-            return Exit::ok;
-          }};
+  return {
+      "list", "Show the workers.", {}, [&session]() -> Outcome<Exit> {
+        TRY(const auto api, session.api());
+        TRY(const auto data, api.get("/api/workers"));
+        const auto items = array_in(data, "items");
+        session.output().list(data, items, kWorkerColumns);
+        if (items.empty() && session.format == "table")
+          session.talk(
+              "no workers; start scheduler-worker on any host that reaches the broker; a `scheduler` without a broker "
+              "has one unless worker.enabled is false");
+        return Exit::ok;
+      }};
 }
 
 Verb one_worker_verb(Session& session, std::string name, std::string doc, std::string path) {
@@ -49,6 +55,28 @@ Outcome<Exit> health(const Session& session) {
   return Exit::error;
 }
 
+// As a table: how many there are, then the room for each type and for all of them.
+Outcome<Exit> stats(const Session& session) {
+  TRY(const auto api, session.api());
+  TRY(const auto data, api.get("/api/workers/stats"));
+  const auto* whole = data.if_object();
+  if (!whole || !session.output().is_table()) {
+    session.output().one(data);
+    return Exit::ok;
+  }
+  json::object counts;
+  for (const auto& [key, value] : *whole)
+    if (value.is_number()) counts.emplace(key, value);
+  session.output().one(counts);
+  auto rooms = array_in(data, "by_type");
+  if (const auto* all = whole->if_contains("all"); all && all->is_object()) {
+    auto& row = rooms.emplace_back(*all).get_object();
+    row["task_type"] = "(all)";
+  }
+  session.output().list(data, rooms, kRoomColumns);
+  return Exit::ok;
+}
+
 Verb show_verb(Session& session, std::string name, std::string doc, std::string target) {
   return {std::move(name), std::move(doc), {}, [&session, target = std::move(target)]() -> Outcome<Exit> {
             TRY(const auto api, session.api());
@@ -61,12 +89,13 @@ Verb show_verb(Session& session, std::string name, std::string doc, std::string 
 }  // namespace
 
 Noun worker_commands(Session& session) {
-  return {"worker",
-          "Workers: where runs are executed.",
-          {list_verb(session), one_worker_verb(session, "get", "Show one worker.", ""),
-           show_verb(session, "stats", "Show how many there are and how much room they have.", "/api/workers/stats"),
-           one_worker_verb(session, "drain", "Let a worker finish what it holds and take nothing new.", "/drain"),
-           one_worker_verb(session, "undrain", "Let it take runs again.", "/undrain")}};
+  return {
+      "worker",
+      "Workers: where runs are executed.",
+      {list_verb(session), one_worker_verb(session, "get", "Show one worker.", ""),
+       Verb{"stats", "Show how many there are and how much room they have.", {}, [&session] { return stats(session); }},
+       one_worker_verb(session, "drain", "Let a worker finish what it holds and take nothing new.", "/drain"),
+       one_worker_verb(session, "undrain", "Let it take runs again.", "/undrain")}};
 }
 
 Noun system_commands(Session& session) {

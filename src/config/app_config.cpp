@@ -4,6 +4,7 @@
 #include "config/broker_url.hpp"
 #include "config/settings.hpp"
 #include "config/toml_reader.hpp"
+#include "core/utf8.hpp"
 
 #include <fmt/format.h>
 
@@ -27,8 +28,10 @@ struct Draft {
   std::map<std::string, std::string, std::less<>> set_by;  // key -> "config/scheduler.toml:12"
   std::vector<std::string> faults;
 
+  // One line each: a quoted key may hold anything, line ends too.
   void fault(std::string_view where, std::string_view key, std::string_view what) {
-    faults.push_back(key.empty() ? fmt::format("{}: {}", where, what) : fmt::format("{}: {}: {}", where, key, what));
+    const auto line = key.empty() ? fmt::format("{}: {}", where, what) : fmt::format("{}: {}: {}", where, key, what);
+    faults.push_back(with_hidden_escaped(line));
   }
   // A fault of a value, whoever set it.
   void fault_of(const std::string& key, std::string_view what) {
@@ -65,7 +68,7 @@ void apply_file(const std::string& path, Draft& draft) {
         path, "",
         fmt::format("cannot be read: {}; name a file that exists, or none to use the defaults", text.error()));
   const auto entries = read_toml(*text, path);
-  if (!entries) return draft.faults.push_back(entries.error().message);
+  if (!entries) return draft.faults.push_back(with_hidden_escaped(entries.error().message));
   for (const auto& entry : *entries) {
     const auto where = fmt::format("{}:{}", path, entry.line);
     if (const auto* setting = find_setting(entry.key))

@@ -40,10 +40,14 @@ SchedulerResult<Circuit::Call> Circuit::begin() const {
 }
 
 void Circuit::end(Call call, const SchedulerError* failure) {
+  settle(call, failure, [this, call] { breaker_.failed(call, ports_.clock.elapsed()); });
+}
+
+void Circuit::settle(Call call, const SchedulerError* failure, const std::function<void()>& fail) {
   const auto before = breaker_.state();
   const auto opened = [&] { return before == State::closed && breaker_.state() == State::open; };
   if (failure && is_away(failure->kind)) {
-    breaker_.failed(call, ports_.clock.elapsed());
+    fail();
     if (breaker_.state() != State::closed) last_error_ = failure->message;
   } else {
     breaker_.answered(call);
@@ -53,6 +57,35 @@ void Circuit::end(Call call, const SchedulerError* failure) {
   if (!opened()) return;
   if (!std::exchange(watched_, true)) spawn(ports_.io, "circuit", watch(shared_from_this()));
   if (on_open_) on_open_();
+}
+
+Async<void> Circuit::check(Micros most) {
+  const auto self = shared_from_this();
+  CO_UNWRAP(const auto call, begin());
+  auto question = question_;
+  if (!question && probe_) {
+    question = question_ = std::make_shared<Question>(Question{.asked_at = ports_.clock.elapsed()});
+    spawn(ports_.io, "circuit check", put(self, question, call));  // may answer before it returns
+  }
+  if (!question) co_return fail(ErrorKind::Unavailable, fmt::format("nobody can ask the {} any more", target_));
+  const std::shared_ptr<WakeSignal> wake = ports_.timer.wake_signal();
+  question->waiting.push_back(wake);
+  const auto deadline = ports_.clock.elapsed() + most;
+  for (auto left = most; !question->answer && left > Micros{0}; left = deadline - ports_.clock.elapsed())
+    co_await wake->wait(left);
+  if (question->answer) co_return *question->answer;
+  std::erase(question->waiting, wake);
+  const auto silent = std::chrono::floor<Millis>(ports_.clock.elapsed() - question->asked_at);
+  co_return fail(ErrorKind::Timeout, fmt::format("the {} has not answered for {} ms", target_, silent.count()));
+}
+
+asio::awaitable<void> Circuit::put(std::shared_ptr<Circuit> self, std::shared_ptr<Question> question, Call call) {
+  const auto probe = self->probe_;
+  question->answer = probe ? co_await probe() : fail(ErrorKind::Unavailable, "this program is stopping");
+  self->question_.reset();
+  self->settle(call, *question->answer ? nullptr : &question->answer->error(),
+               [&] { self->breaker_.found_away(call, self->ports_.clock.elapsed()); });
+  for (const auto& it : question->waiting) it->notify();
 }
 
 void Circuit::changed(State before) {

@@ -24,12 +24,15 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 namespace scheduler {
 
+// Config: it is there and does not let us in, which is no better.
 [[nodiscard]] constexpr bool is_away(ErrorKind kind) {
-  return kind == ErrorKind::Unavailable || kind == ErrorKind::Timeout;
+  return kind == ErrorKind::Unavailable || kind == ErrorKind::Timeout || kind == ErrorKind::Config;
 }
 
 class Circuit : public std::enable_shared_from_this<Circuit> {
@@ -75,15 +78,28 @@ class Circuit : public std::enable_shared_from_this<Circuit> {
     co_return result;
   }
 
+  // Asks the server now, by the probe, for people who want to know and may be the only ones who call. That it is away
+  // opens the circuit at once. Timeout: it has not answered within `most`; what it says later still counts. While the
+  // circuit is not closed, the probes ask: then this says what they found.
+  [[nodiscard]] Async<void> check(Micros most);
+
   [[nodiscard]] Report report() const { return {breaker_.state(), since_, last_error_}; }
 
  private:
   Circuit(Ports ports, std::string target, CircuitBreaker::Settings settings);
+  void settle(Call call, const SchedulerError* failure, const std::function<void()>& fail);
   void changed(State before);
   void say_opened();
   void say_closed();
   static asio::awaitable<void> watch(std::shared_ptr<Circuit> self);
   static asio::awaitable<void> ask(std::shared_ptr<Circuit> self, Call call);
+  // One question for all who check at the same time: a server that hangs is asked once.
+  struct Question {
+    std::optional<SchedulerResult<void>> answer;
+    Micros asked_at{0};
+    std::vector<std::shared_ptr<WakeSignal>> waiting;
+  };
+  static asio::awaitable<void> put(std::shared_ptr<Circuit> self, std::shared_ptr<Question> question, Call call);
 
   Ports ports_;
   std::string target_;
@@ -98,6 +114,7 @@ class Circuit : public std::enable_shared_from_this<Circuit> {
   std::optional<Micros> said_at_;  // when an opening was told
   bool said_ = false;              // … and its closing was not
   std::string last_error_;
+  std::shared_ptr<Question> question_;  // null: none is open
 };
 
 }  // namespace scheduler

@@ -29,6 +29,11 @@ void CircuitBreaker::answered(Call call) {
 void CircuitBreaker::failed(Call call, Micros now) {
   if (call.period != period_) return;
   if (state_ == State::closed && ++failures_ < settings_.failures_max) return;
+  found_away(call, now);
+}
+
+void CircuitBreaker::found_away(Call call, Micros now) {
+  if (call.period != period_) return;
   pause_ = state_ == State::closed ? settings_.pause_min : std::min(pause_ * 2, settings_.pause_max);
   enter(State::open);
   since_ = now;

@@ -53,6 +53,8 @@ class CircuitBreaker {
   // How a call or a probe ended. The server answered, whatever it said; or it is away.
   void answered(Call call);
   void failed(Call call, Micros now);
+  // The same of a call that was made only to know: it opens a closed circuit alone.
+  void found_away(Call call, Micros now);
 
  private:
   void enter(State state);

@@ -6,6 +6,7 @@
 #include "dispatcher/heartbeat_loop.hpp"
 #include "dispatcher/log_loop.hpp"
 #include "dispatcher/nudge_loop.hpp"
+#include "dispatcher/presence_loop.hpp"
 #include "dispatcher/rescue_loop.hpp"
 #include "dispatcher/status_loop.hpp"
 
@@ -24,6 +25,7 @@ constexpr Micros kErrorPauseMax = kPoll;  // what was away and is back is found 
 Dispatcher::Dispatcher(Ports ports, Settings settings)
     : ports_(ports),
       worker_timeout_(settings.worker_timeout),
+      life_{static_cast<std::int64_t>(ports.random.next() >> 11 | 1)},
       fire_(ports.timer.wake_signal()),
       dispatch_(ports.timer.wake_signal()),
       rescue_(ports.timer.wake_signal()),
@@ -44,6 +46,7 @@ Dispatcher::Dispatcher(Ports ports, Settings settings)
       std::make_unique<RescueLoop>(store, queue, metrics, clock, settings.worker_timeout, hearing_, *dispatch_));
   add(*resting_, std::make_unique<LogLoop>(store.logs(), queue, wait));
   add(*resting_, std::make_unique<NudgeLoop>(queue, wakes, wait));
+  add(*resting_, std::make_unique<PresenceLoop>(store, clock, life_));
 }
 
 Dispatcher::~Dispatcher() = default;
@@ -64,6 +67,9 @@ asio::awaitable<void> Dispatcher::run(asio::io_context& io) {
   TaskGroup group(io, ports_.timer);
   for (std::size_t i = 0; i < loops_.size(); ++i) group.spawn(loops_[i]->name(), drive(i));
   co_await group.join();
+  // Best effort: one that cannot say so is missed a little later.
+  if (const auto said = co_await ports_.store.note_dispatcher(life_, Seconds{0}); !said)
+    log::info("could not say in the store that this dispatcher leaves", {{"why", said.error().message}});
 }
 
 void Dispatcher::stop() {

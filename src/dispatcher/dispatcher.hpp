@@ -53,6 +53,7 @@ class Dispatcher {
 
   Ports ports_;
   Seconds worker_timeout_;
+  IncarnationId life_;  // random
   std::unique_ptr<WakeSignal> fire_, dispatch_, rescue_, resting_;
   Hearing hearing_;
   std::vector<std::unique_ptr<Loop>> loops_;

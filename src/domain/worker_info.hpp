@@ -31,7 +31,7 @@ struct WorkerInfo {
   Labels labels;
   int slots = 1;                  // attempts that run at the same time, >= 1
   int capacity = 1;               // runs it may hold: slots + prefetch, >= slots
-  int busy = 0;                   // attempts running at its last heartbeat
+  int busy = 0;                   // attempts running at its last heartbeat; of the dead none
   double load = 0;                // the host's one-minute load average at its last heartbeat
   std::int64_t memory_bytes = 0;  // resident memory of the worker at its last heartbeat
   WorkerState state = WorkerState::alive;

@@ -2,15 +2,13 @@
 
 namespace scheduler::infrastructure {
 
-using application::kNudgeQueue;
 using application::Message;
-using application::Nudge;
 using application::QueueName;
 
 GuardedMessageQueue::GuardedMessageQueue(std::unique_ptr<application::MessageQueue> inner,
                                          std::shared_ptr<Circuit> circuit)
     : inner_(std::move(inner)), circuit_(std::move(circuit)) {
-  circuit_->connect([queue = inner_.get()] { return queue->publish_message(kNudgeQueue, Message{Nudge{}}); });
+  circuit_->connect([queue = inner_.get()] { return queue->check(); });
 }
 
 GuardedMessageQueue::~GuardedMessageQueue() { circuit_->disconnect(); }
@@ -24,6 +22,8 @@ std::unique_ptr<application::QueueConsumer> GuardedMessageQueue::consume(QueueNa
 }
 
 Async<std::size_t> GuardedMessageQueue::depth(QueueName of) { return circuit_->run(inner_->depth(std::move(of))); }
+
+Async<void> GuardedMessageQueue::check() { return circuit_->check(kCheckMax); }
 
 Async<void> GuardedMessageQueue::remove(QueueName name) { return circuit_->run(inner_->remove(std::move(name))); }
 

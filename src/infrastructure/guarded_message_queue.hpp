@@ -21,12 +21,15 @@ namespace scheduler::infrastructure {
 
 class GuardedMessageQueue final : public application::MessageQueue {
  public:
+  static constexpr Micros kCheckMax = std::chrono::seconds{2};
+
   GuardedMessageQueue(std::unique_ptr<application::MessageQueue> inner, std::shared_ptr<Circuit> circuit);
   ~GuardedMessageQueue() override;
 
   Async<void> publish(application::QueueName to, std::vector<application::Message> batch) override;
   std::unique_ptr<application::QueueConsumer> consume(application::QueueName from, std::size_t prefetch) override;
   Async<std::size_t> depth(application::QueueName of) override;
+  Async<void> check() override;  // Timeout after kCheckMax: people wait for it
   Async<void> remove(application::QueueName name) override;
   [[nodiscard]] std::optional<Circuit::Report> circuit() const override { return circuit_->report(); }
 

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 namespace scheduler::worker {
 namespace {
 
@@ -22,7 +24,8 @@ constexpr std::size_t kLogBytesMax = 1 << 20;  // per message
 constexpr Micros kRetryPauseMin = 100ms;
 constexpr Micros kRetryPauseMax = 1s;  // behind a circuit breaker asking costs nothing, and the return shows soon
 constexpr Micros kAnswerWait = 400ms;  // what a heartbeat and the answer to it take
-constexpr Micros kLastWords = 5s;      // what nobody needs to hear is not said for longer
+constexpr Micros kSaidAgain = 1min;
+constexpr Micros kLastWords = 5s;  // what nobody needs to hear is not said for longer
 
 domain::Outcome cancelled(domain::Reason why, const domain::Outcome& seen) {
   return {.state = domain::AttemptState::cancelled,
@@ -464,6 +467,16 @@ WorkerHeartbeat Life::beat(bool leaving) const {
           .leaving = leaving};
 }
 
+// When it begins, while it lasts now and then, and when it is over: an outage is no reason to fill a log.
+void Life::say_whether_heard(const SchedulerResult<void>& sent, Micros now) {
+  if (sent) {
+    if (std::exchange(said_unheard_, std::nullopt)) log::info("heartbeats are sent again");
+  } else if (!said_unheard_ || now - *said_unheard_ >= kSaidAgain) {
+    said_unheard_ = now;
+    log::warning("heartbeat not sent; trying again and again", {{"why", sent.error().message}});
+  }
+}
+
 // The second heartbeat comes early: it proves that the first was no late message of a dead process
 // (worker_repository.hpp).
 asio::awaitable<void> Life::heartbeats() {
@@ -473,11 +486,11 @@ asio::awaitable<void> Life::heartbeats() {
     const auto now = ports_.clock.elapsed();
     note_silence(now);
     const auto sent = co_await ports_.queue.publish_message(kHeartbeatQueue, Message{beat(false)});
+    say_whether_heard(sent, now);
     if (sent) {
       last_beat_ = now;
       if (begin_from_ == Micros::max()) begin_from_ = now + kAnswerWait;
     } else {
-      log::warning("heartbeat not sent", {{"why", sent.error().message}});
       pause = kRetryPauseMax;
     }
     if (!closing_) co_await beat_->wait(std::min(pause, settings_.heartbeat_interval));

@@ -14,6 +14,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -92,6 +93,7 @@ class Life {
   asio::awaitable<void> publish_until_taken(application::QueueName to, std::function<application::Message()> make);
   void measure_rate();
   [[nodiscard]] application::WorkerHeartbeat beat(bool leaving) const;
+  void say_whether_heard(const SchedulerResult<void>& sent, Micros now);
   struct Pending {
     application::StatusUpdate update;
     std::optional<Micros> began;
@@ -113,10 +115,11 @@ class Life {
   std::map<std::pair<Micros, std::uint64_t>, std::weak_ptr<HeldRun>> deadlines_;  // the number makes keys unique
   std::uint64_t next_deadline_ = 0;
   std::optional<End> end_;
-  std::optional<Micros> give_up_at_;  // Clock::elapsed() after which nothing is published again that was refused
-  Micros last_beat_{0};               // the last one that the queue took left then
-  Micros begin_from_{0};              // nothing begins before; max(): until a heartbeat is taken
-  Micros last_work_{0};               // when work came, or the drain began
+  std::optional<Micros> give_up_at_;    // Clock::elapsed() after which nothing is published again that was refused
+  Micros last_beat_{0};                 // the last one that the queue took left then
+  Micros begin_from_{0};                // nothing begins before; max(): until a heartbeat is taken
+  Micros last_work_{0};                 // when work came, or the drain began
+  std::optional<Micros> said_unheard_;  // when the log was told last that heartbeats do not go out
   bool draining_ = false;
   bool closing_ = false;  // loops end
   // Ended attempts since `window_began_`, for the prefetch. Time without work does not count: bursts that come again

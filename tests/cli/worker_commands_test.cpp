@@ -32,7 +32,7 @@ TEST(WorkerList, NoWorkers_SaysWhatToDo) {
   const auto ran = run_cli_on(server, {"worker", "list"});
   EXPECT_EQ(ran.exit, 0);
   EXPECT_EQ(ran.out, "");
-  EXPECT_THAT(ran.err, HasSubstr("no workers; start one"));
+  EXPECT_THAT(ran.err, HasSubstr("no workers; start scheduler-worker"));
 }
 
 TEST(Worker, EachVerb_SendsItsRequest) {
@@ -50,14 +50,19 @@ TEST(Worker, EachVerb_SendsItsRequest) {
   EXPECT_FALSE(server.seen()[1].headers.contains("content-type"));
 }
 
-TEST(Worker, Stats_ShowsTheFigures) {
+// The room for each type was shown as JSON.
+TEST(Worker, Stats_IsATable) {
   FakeServer server;
   server.data("GET /api/workers/stats",
               R"({"alive":2,"draining":0,"dead":1,"all":{"workers":2,"slots":8,"busy":1,"held":3},)"
               R"("by_type":[{"task_type":"shell","workers":2,"slots":8,"busy":1,"held":3}]})");
   const auto ran = run_cli_on(server, {"worker", "stats"});
   EXPECT_EQ(ran.exit, 0) << ran.err;
-  EXPECT_THAT(ran.out, HasSubstr("alive     2"));
+  EXPECT_EQ(ran.out,
+            "alive     2\ndraining  0\ndead      1\n"
+            "TYPE   WORKERS  SLOTS  BUSY  HELD\n"
+            "shell  2        8      1     3\n"
+            "(all)  2        8      1     3\n");
 }
 
 TEST(SystemHealth, ReadyOrNot_IsTheExitCode) {

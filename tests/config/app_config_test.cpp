@@ -309,6 +309,11 @@ TEST(LoadConfig, SeveralFaults_AreReportedTogether) {
             "environment SCHEDULER_API__ENABLED: api.enabled: '1' must be true or false");
 }
 
+// A quoted key broke the line that named it.
+TEST(LoadConfig, KeyWithALineEnd_StaysOneLine) {
+  EXPECT_THAT(faults_of("\"a\\nb\" = 1\n"), HasSubstr("FILE:1: a\\nb: is not a setting"));
+}
+
 TEST(LoadConfig, MissingFile_SaysWhichAndWhy) {
   const auto loaded = load_config("/nonexistent/scheduler.toml", {}, {});
   ASSERT_FALSE(loaded);

@@ -268,6 +268,24 @@ TEST_P(DispatchRepositoryContract, MarkDispatched_Batch_EachItemIsGuardedOnItsOw
               ElementsAre(true, false, false, false, false, true));
 }
 
+// A view is some milliseconds old: runs went to workers that had left in between, and waited for their rescue.
+TEST_P(DispatchRepositoryContract, MarkDispatched_WorkerThatLeftDiedOrDrains_WinsNothing) {
+  for (std::int64_t i = 1; i <= 4; ++i) hear(beat("w" + std::to_string(i), IncarnationId{i}));
+  auto leaves = beat("w1", IncarnationId{1});
+  leaves.leaving = true;
+  hear(leaves);
+  hear(beat("w2", IncarnationId{20}));
+  hear(beat("w2", IncarnationId{20}));  // its new start, which replaces the old one
+  ok(workers().set_draining(WorkerId{"w3"}, true));
+  const auto task = create("a");
+  std::vector<Dispatching> batch;
+  for (std::int64_t i = 1; i <= 4; ++i)
+    batch.push_back({trigger(task.id), 0, WorkerId{"w" + std::to_string(i)}, IncarnationId{i}});
+  EXPECT_THAT(ok(dispatch().mark_dispatched(batch)), ElementsAre(false, false, false, true));
+  EXPECT_EQ(state(batch[0].run), RunState::pending);
+  EXPECT_EQ(run(batch[0].run).token, 0);
+}
+
 TEST_P(DispatchRepositoryContract, MarkDispatched_TwoDispatchersOnTheSameSnapshot_ExactlyOneWinsEachRun) {
   const auto task = create("a");
   std::vector<Dispatching> batch, reversed;

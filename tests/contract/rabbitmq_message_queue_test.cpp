@@ -242,6 +242,18 @@ TEST_F(RabbitFaults, Password_Wrong_IsSaidWithoutSayingIt) {
   EXPECT_THAT(refused.error().message, ::testing::HasSubstr("refuses us"));
   EXPECT_THAT(refused.error().message, ::testing::HasSubstr("message_queue.url"));
   EXPECT_THAT(refused.error().message, ::testing::Not(::testing::HasSubstr("hunter2")));
+  EXPECT_EQ(refused.error().kind, ErrorKind::Unavailable) << "whoever goes on without it keeps what he has to send";
+  EXPECT_EQ(it.run(it.queue().check()).error().kind, ErrorKind::Config) << "whoever has not begun need not begin";
+}
+
+TEST_F(RabbitFaults, Check_NoSuchVhostOrNoBroker_AreToldApart) {
+  auto elsewhere = direct();
+  elsewhere.server.vhost = "nowhere";
+  Broker lost(elsewhere);
+  EXPECT_EQ(lost.run(lost.queue().check()).error().kind, ErrorKind::Config);
+  proxy_->away();
+  Broker away(wired());
+  EXPECT_EQ(away.run(away.queue().check()).error().kind, ErrorKind::Unavailable);
 }
 
 }  // namespace

@@ -213,6 +213,8 @@ TEST_F(RedisFaults, Password_Wrong_IsSaidWithoutSayingIt) {
   EXPECT_THAT(refused.error().message, ::testing::HasSubstr("refuses us"));
   EXPECT_THAT(refused.error().message, ::testing::HasSubstr("message_queue.url"));
   EXPECT_THAT(refused.error().message, ::testing::Not(::testing::HasSubstr("hunter2")));
+  EXPECT_EQ(refused.error().kind, ErrorKind::Unavailable) << "whoever goes on without it keeps what he has to send";
+  EXPECT_EQ(it.run(it.queue().check()).error().kind, ErrorKind::Config) << "whoever has not begun need not begin";
 }
 
 TEST(RedisSilence, Server_SaysNothing_CallsEndByTheirDeadline) {

@@ -55,6 +55,25 @@ TEST_P(WholeStoreContract, CheckWritable_Twice_IsFine) {
   ok(store().check_writable());
 }
 
+TEST_P(WholeStoreContract, Dispatchers_Living_AreCountedUntilTheyAreSilentOrLeave) {
+  EXPECT_EQ(ok(store().dispatchers()).alive, 0);
+  EXPECT_FALSE(ok(store().dispatchers()).last_seen);
+  const IncarnationId a{7}, b{8};
+  ok(store().note_dispatcher(a, 20s));
+  ok(store().note_dispatcher(b, 20s));
+  ok(store().note_dispatcher(a, 20s));
+  EXPECT_EQ(ok(store().dispatchers()).alive, 2) << "the same one twice is one";
+  ok(store().note_dispatcher(b, 0s));
+  EXPECT_EQ(ok(store().dispatchers()).alive, 1) << "it left";
+  const auto last = clock.now();
+  clock.advance(20s);
+  EXPECT_EQ(ok(store().dispatchers()).alive, 0) << "silent";
+  EXPECT_EQ(ok(store().dispatchers()).last_seen, last);
+  clock.advance(24h + 1s);
+  ok(store().note_dispatcher(IncarnationId{9}, 0s));
+  EXPECT_EQ(ok(store().dispatchers()).last_seen, clock.now());
+}
+
 TEST_P(WholeStoreContract, Describe_NamesTheEngine) { EXPECT_NE(store().describe(), ""); }
 
 inline std::string name_of_maker(const testing::TestParamInfo<StoreMaker>& info) { return info.param.name; }

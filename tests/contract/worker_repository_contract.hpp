@@ -138,6 +138,18 @@ TEST_P(WorkerRepositoryContract, Expire_SilentIncarnations_AreDeclaredDeadOnce) 
   EXPECT_THAT(ok(workers().expire()), IsEmpty());
 }
 
+// The list showed attempts that run on the dead.
+TEST_P(WorkerRepositoryContract, List_DeadWorker_IsNotBusy) {
+  auto it = beat("w1", IncarnationId{1});
+  it.worker.busy = 3;
+  hear(it);
+  EXPECT_EQ(ok(workers().get(w1)).busy, 3);
+  clock.advance(30s);
+  ok(workers().expire());
+  EXPECT_EQ(ok(workers().get(w1)).busy, 0);
+  EXPECT_EQ(ok(workers().list()).at(0).busy, 0);
+}
+
 TEST_P(WorkerRepositoryContract, Expire_DrainingWorker_DiesLikeAnyOther) {
   hear(beat("w1", IncarnationId{1}));
   ok(workers().set_draining(w1, true));

@@ -159,6 +159,57 @@ TEST_F(CircuitWorld, CallThatBeganBefore_FailsLate_ChangesNothing) {
   EXPECT_EQ(circuit->report().state, State::closed) << "two failures of this period, not three";
 }
 
+// Who makes no calls of his own took a server that was away for one that was there.
+TEST_F(CircuitWorld, Check_ServerAway_OpensAtOnce) {
+  away = ErrorKind::Unavailable;
+  const auto first = run_on(io, circuit->check(2s));
+  ASSERT_FALSE(first);
+  EXPECT_EQ(first.error().message, "nobody listens");
+  EXPECT_EQ(circuit->report().state, State::open);
+  EXPECT_EQ(openings, 1);
+  EXPECT_THAT(run_on(io, circuit->check(2s)).error().message, HasSubstr("the message queue is away since "));
+  EXPECT_EQ(probes, 1);
+  away.reset();
+  timer.advance(1s);
+  EXPECT_TRUE(run_on(io, circuit->check(2s)));
+}
+
+TEST_F(CircuitWorld, Check_NotLetIn_IsAway) {
+  away = ErrorKind::Config;
+  EXPECT_EQ(run_on(io, circuit->check(2s)).error().kind, ErrorKind::Config);
+  EXPECT_EQ(circuit->report().state, State::open);
+}
+
+TEST_F(CircuitWorld, Check_ServerThatRefusesForNow_IsThere) {
+  away = ErrorKind::MessageQueue;
+  EXPECT_EQ(run_on(io, circuit->check(2s)).error().kind, ErrorKind::MessageQueue);
+  EXPECT_EQ(circuit->report().state, State::closed);
+}
+
+TEST_F(CircuitWorld, Check_ServerHangs_SaysSoInTimeAndAsksOnce) {
+  hangs = true;
+  std::optional<SchedulerResult<void>> one, two;
+  const auto check_into = [](Circuit& it, std::optional<SchedulerResult<void>>& result) -> asio::awaitable<void> {
+    result = co_await it.check(2s);
+  };
+  spawn(io, "one", check_into(*circuit, one));
+  timer.settle();
+  timer.advance(1s);
+  spawn(io, "two", check_into(*circuit, two));
+  timer.settle();
+  timer.advance(1s);
+  ASSERT_TRUE(one && !*one);
+  EXPECT_EQ(one->error().kind, ErrorKind::Timeout);
+  EXPECT_EQ(one->error().message, "the message queue has not answered for 2000 ms");
+  EXPECT_FALSE(two);
+  EXPECT_EQ(circuit->report().state, State::closed) << "it may only be slow";
+  answers->notify();
+  timer.settle();
+  ASSERT_TRUE(two);
+  EXPECT_TRUE(*two) << "both asked the same question";
+  EXPECT_EQ(probes, 1);
+}
+
 TEST_F(CircuitWorld, Log_OpensAndCloses_OneLineEach) {
   open();
   timer.advance(30s);

@@ -339,6 +339,8 @@ TEST(PostgresConnect, NobodyListens_IsUnavailableAndThenFailsAtOnce) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().kind, ErrorKind::Unavailable);
     EXPECT_THAT(refused.error().message, HasSubstr("127.0.0.1:1/d"));
+    EXPECT_THAT(refused.error().message, HasSubstr("Connection refused; Is the server running on that host"));
+    EXPECT_EQ(refused.error().message.find_first_of("\t\n"), std::string::npos) << refused.error().message;
   }
   EXPECT_EQ(database.open_connections(), 0u);
 }

@@ -54,6 +54,18 @@ TEST_F(RunningDispatcher, WorkersOfAnEarlierStart_GetNoWork) {
   EXPECT_EQ(mail(3), "run 1/1");
 }
 
+TEST_F(RunningDispatcher, WhileItLives_TheStoreKnowsIt) {
+  const auto alive = [&] { return run_on(io, store.dispatchers()).value().alive; };
+  start();
+  EXPECT_EQ(alive(), 1);
+  timer.advance(10min);
+  EXPECT_EQ(alive(), 1);
+  dispatcher->stop();
+  timer.settle();
+  ASSERT_TRUE(over);
+  EXPECT_EQ(alive(), 0) << "nobody waits for the silence of one that left";
+}
+
 TEST_F(RunningDispatcher, WithoutANudge_ThePollFindsTheRun) {
   beat("w1", 1);
   start();

@@ -24,6 +24,12 @@ def check(cluster):
     wait_for("three workers", lambda: sum(
         worker["state"] == "alive" for worker in api.call("GET", "/api/workers")["items"]) == 3)
 
+    def dispatchers():
+        checks = api.call("GET", "/api/system/health")["checks"]
+        return next((check["ok"], check["message"]) for check in checks if check["name"] == "dispatchers")
+
+    wait_for("two dispatchers", lambda: dispatchers() == (True, "2 live"))
+
     def make(body):
         return api.call("POST", "/api/tasks", {"task_type": "shell"} | body)["id"]
 
@@ -74,6 +80,10 @@ def check(cluster):
                        f" (SELECT watermark FROM tasks WHERE id = {ticks}), interval '1 second') s WHERE NOT EXISTS (SELECT"
                        f" 1 FROM schedule_slots d WHERE d.task_id = {ticks} AND s BETWEEN d.first_slot AND d.slot)")
     assert gaps == "0", f"{gaps} slots have no disposition"
+
+    # One was killed long ago, and the other one says that it leaves.
+    cluster.parts["dispatcher2"].process.terminate()
+    wait_for("health to miss the dispatchers", lambda: not dispatchers()[0])
     return cluster.ask("SELECT count(*) FROM task_runs")
 
 

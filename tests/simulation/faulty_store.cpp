@@ -144,6 +144,10 @@ class FaultyStore final : public Store {
   Async<TimePoint> now() override { FORWARD(TimePoint, now()); }
   Async<StoreStats> stats() override { FORWARD(StoreStats, stats()); }
   Async<void> check_writable() override { FORWARD(void, check_writable()); }
+  Async<void> note_dispatcher(IncarnationId life, Seconds silence) override {
+    FORWARD(void, note_dispatcher(life, silence));
+  }
+  Async<DispatchersSeen> dispatchers() override { FORWARD(DispatchersSeen, dispatchers()); }
   std::string describe() const override { return real_.describe(); }
 
  private:

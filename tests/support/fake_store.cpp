@@ -291,7 +291,9 @@ class FakeStore::Dispatch final : public DispatchRepository {
       std::vector<bool> won;
       for (const auto& it : batch) {
         auto& run = store_.run_rows.at(it.run);
-        won.push_back(run.token == it.token_seen && store_.move(run, Event::dispatch));
+        const auto worker = store_.worker_rows.find(it.incarnation);
+        const bool gone = worker != store_.worker_rows.end() && worker->second.info.state != domain::WorkerState::alive;
+        won.push_back(run.token == it.token_seen && !gone && store_.move(run, Event::dispatch));
         if (!won.back()) continue;
         if (run.due_at > store_.clock_.now()) store_.violations.push_back("a run was dispatched before it was due");
         store_.set_token(run, run.token + 1);
@@ -690,6 +692,24 @@ Async<StoreStats> FakeStore::stats() {
 Async<void> FakeStore::check_writable() {
   if (faults_.call("check_writable").fails_before) co_return FaultInjector::error("check_writable");
   co_return SchedulerResult<void>{};
+}
+
+Async<void> FakeStore::note_dispatcher(IncarnationId life, Seconds silence) {
+  const auto verdict = faults_.call("note_dispatcher");
+  if (verdict.fails_before) co_return FaultInjector::error("note_dispatcher");
+  dispatcher_rows[life] = {clock_.now(), clock_.now() + silence};
+  if (verdict.fails_after) co_return FaultInjector::error("note_dispatcher");
+  co_return SchedulerResult<void>{};
+}
+
+Async<DispatchersSeen> FakeStore::dispatchers() {
+  if (faults_.call("dispatchers").fails_before) co_return FaultInjector::error("dispatchers");
+  DispatchersSeen seen;
+  for (const auto& [life, it] : dispatcher_rows) {
+    seen.alive += it.due > clock_.now();
+    seen.last_seen = std::max(seen.last_seen.value_or(it.seen_at), it.seen_at);
+  }
+  co_return seen;
 }
 
 TaskId FakeStore::add_task(domain::TaskSpec spec, std::optional<TimePoint> watermark,

@@ -34,6 +34,8 @@ class FakeStore final : public application::Store {
   Async<TimePoint> now() override;
   Async<application::StoreStats> stats() override;
   Async<void> check_writable() override;
+  Async<void> note_dispatcher(IncarnationId life, Seconds silence) override;
+  Async<application::DispatchersSeen> dispatchers() override;
   [[nodiscard]] std::string describe() const override { return "a store in memory"; }
 
   // --- rows ---
@@ -55,6 +57,10 @@ class FakeStore final : public application::Store {
   std::vector<SlotRow> slot_rows;
   std::map<IncarnationId, WorkerRow> worker_rows;
   std::vector<application::LogChunk> log_rows;
+  struct DispatcherRow {
+    TimePoint seen_at{}, due{};
+  };
+  std::map<IncarnationId, DispatcherRow> dispatcher_rows;
   std::set<TaskId> quarantined;
   std::vector<std::string> violations;
 

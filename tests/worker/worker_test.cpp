@@ -1,3 +1,4 @@
+#include "core/log.hpp"
 #include "worker/worker_world.hpp"
 
 #include <algorithm>
@@ -276,6 +277,28 @@ TEST_F(WorkerRun, HeartbeatsRefused_ComeAgainWithinASecond) {
   faults.heal();
   timer.advance(1s);
   EXPECT_THAT(beats(), SizeIs(1));
+}
+
+// A worker without its broker wrote a line every second.
+TEST_F(WorkerRun, HeartbeatsRefused_TheLogIsToldAtFirstEveryMinuteAndAtTheEnd) {
+  class Lines final : public log::Sink {
+   public:
+    void write(log::Level, std::string_view message, std::span<const log::Field>) override {
+      if (message.starts_with("heartbeat")) lines.emplace_back(message);
+    }
+    std::vector<std::string> lines;
+  };
+  const auto sink = std::make_shared<Lines>();
+  log::set_sink(sink, log::Level::info);
+  faults.fail_while([](std::string_view call) { return call == "publish heartbeats"; });
+  start();
+  timer.advance(90s);
+  EXPECT_THAT(sink->lines, SizeIs(2));
+  faults.heal();
+  timer.advance(30s);
+  EXPECT_THAT(sink->lines, SizeIs(3));
+  EXPECT_EQ(sink->lines.back(), "heartbeats are sent again");
+  log::set_sink(nullptr, log::Level::info);
 }
 
 TEST_F(WorkerRun, ReceiveFails_WorkIsTakenLater) {

@@ -111,7 +111,8 @@ class DispatchRepository {
   virtual Async<DispatchView> view() = 0;
   // Due pending runs of these routes, highest priority first, then longest due, then smallest id; at most `limit`.
   virtual Async<std::vector<DueRun>> due(std::vector<std::string> routes, std::size_t limit) = 0;
-  // pending -> dispatched, token + 1, attempt + 1, where state and token are as seen. won[i] belongs to batch[i].
+  // pending -> dispatched, token + 1, attempt + 1, where state and token are as seen and the incarnation has not left,
+  // died or begun to drain since it was. won[i] belongs to batch[i].
   virtual Async<std::vector<bool>> mark_dispatched(std::vector<Dispatching> batch) = 0;
 
   virtual Async<RunContexts> contexts(std::vector<RunId> runs) = 0;

@@ -64,6 +64,10 @@ class MessageQueue {
   // Drops the queue and what is in it: the worker's incarnation is dead. Publishing to it again makes a new one.
   virtual Async<void> remove(QueueName name) = 0;
 
+  // Whether messages are taken at this moment, asked by sending a nudge, which harms nobody. Unavailable, Timeout: the
+  // broker is away, or takes nothing. Config: it does not let us in, and will not before settings or its accounts are
+  // corrected.
+  [[nodiscard]] virtual Async<void> check() { return publish_message(kNudgeQueue, Message{Nudge{}}); }
   // How it stands with the way to the broker; nothing: there is none, the queue is part of this process. Unless it is
   // closed, publish() fails at once.
   [[nodiscard]] virtual std::optional<Circuit::Report> circuit() const { return std::nullopt; }

@@ -20,6 +20,12 @@ struct StoreStats {
   std::optional<TimePoint> oldest_due;              // due_at of the longest due pending run
 };
 
+// A dispatcher says every few seconds that it is there, for as long as it may be silent.
+struct DispatchersSeen {
+  int alive = 0;                       // silent for less than they said
+  std::optional<TimePoint> last_seen;  // of any of them, the living included; nothing: none is remembered
+};
+
 class Store {
  public:
   virtual ~Store() = default;
@@ -33,6 +39,9 @@ class Store {
   [[nodiscard]] virtual Async<TimePoint> now() = 0;  // the clock that decides shared instants
   [[nodiscard]] virtual Async<StoreStats> stats() = 0;
   [[nodiscard]] virtual Async<void> check_writable() = 0;  // a real, durable write
+  // The dispatcher of this life is there, and will say so again within `silence`; zero: it is leaving.
+  [[nodiscard]] virtual Async<void> note_dispatcher(IncarnationId life, Seconds silence) = 0;
+  [[nodiscard]] virtual Async<DispatchersSeen> dispatchers() = 0;
   // How it stands with the way to the server; nothing: there is none, the database is a file. Unless it is closed,
   // every call fails at once.
   [[nodiscard]] virtual std::optional<Circuit::Report> circuit() const { return std::nullopt; }

@@ -23,16 +23,19 @@ using Deadline = std::chrono::steady_clock::time_point;
 // How much longer than the server's own limit we wait before we take it for gone.
 constexpr Millis kPatience{1'000};
 
-std::string_view one_line(const char* text) {
-  std::string_view line = text ? text : "";
-  while (line.ends_with('\n') || line.ends_with(' ')) line.remove_suffix(1);
-  return line;
-}
-
+// The library breaks lines and indents them.
 std::string joined_lines(const char* text) {
-  std::string line(one_line(text));
-  for (std::size_t at; (at = line.find('\n')) != std::string::npos;) line.replace(at, 1, "; ");
-  return line;
+  constexpr std::string_view kBlank = " \t\r\n";
+  std::string joined;
+  for (std::string_view rest = text ? text : ""; !rest.empty();) {
+    auto line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+    line.remove_prefix(std::min(line.size(), line.find_first_not_of(kBlank)));
+    line = line.substr(0, line.find_last_not_of(kBlank) + 1);
+    if (!line.empty()) joined.append(joined.empty() ? "" : "; ").append(line);
+  }
+  std::ranges::replace(joined, '\t', ' ');
+  return joined;
 }
 
 ErrorKind kind_of(std::string_view state) {
@@ -194,7 +197,8 @@ Async<void> Connection::begin_session() {
   PQsetNoticeReceiver(
       connection_,
       [](void* broken, const PGresult* notice) {
-        if (ends_connection(one_line(PQresultErrorField(notice, PG_DIAG_SQLSTATE)))) *static_cast<bool*>(broken) = true;
+        if (ends_connection(joined_lines(PQresultErrorField(notice, PG_DIAG_SQLSTATE))))
+          *static_cast<bool*>(broken) = true;
       },
       &broken_);
   if (PQenterPipelineMode(connection_) == 1) co_return SchedulerResult<void>{};
@@ -340,7 +344,7 @@ void Connection::take_answer(pg_result* result) {
 }
 
 void Connection::note_failure(pg_result* result, bool ignored) {
-  const auto field = [&](int code) { return one_line(PQresultErrorField(result, code)); };
+  const auto field = [&](int code) { return joined_lines(PQresultErrorField(result, code)); };
   const auto state = field(PG_DIAG_SQLSTATE);
   auto what = std::string(field(PG_DIAG_MESSAGE_PRIMARY));
   if (const auto detail = field(PG_DIAG_MESSAGE_DETAIL); !detail.empty()) what += fmt::format(" ({})", detail);

@@ -534,13 +534,17 @@ Async<std::vector<bool>> PostgresDispatchRepository::mark_dispatched(std::vector
       ", started_at = NULL, missing_since = NULL FROM (SELECT unnest($2::bigint[]) AS id, unnest($3::bigint[]) AS "
       "token,"
       " unnest($4::text[]) AS worker, unnest($5::bigint[]) AS incarnation) n"
-      " WHERE r.id = n.id AND CASE WHEN r.token = n.token THEN r.{} ELSE false END RETURNING r.id, r.token - 1",
+      " WHERE r.id = n.id AND CASE WHEN r.token = n.token THEN r.{} ELSE false END"
+      // Looked up once for the statement: the few workers in it that take nothing any more, mostly none.
+      " AND n.incarnation <> ALL (ARRAY(SELECT incarnation FROM workers WHERE incarnation = ANY ($6)"
+      " AND state <> 'alive')) RETURNING r.id, r.token - 1",
       may_leave(Event::dispatch, Side::store));
   std::map<std::pair<RunId, Token>, std::size_t> wanted;  // each once: the first one of the batch
   std::vector<RunId> runs;
   std::vector<Token> tokens;
   std::vector<WorkerId> workers;
   std::vector<IncarnationId> incarnations;
+  std::set<IncarnationId> lives;
   for (std::size_t i = 0; i < batch.size(); ++i) wanted.emplace(std::pair(batch[i].run, batch[i].token_seen), i);
   for (const auto& [key, i] : wanted) {
     const auto& it = batch[i];
@@ -548,8 +552,10 @@ Async<std::vector<bool>> PostgresDispatchRepository::mark_dispatched(std::vector
     tokens.push_back(it.token_seen);
     workers.push_back(it.worker);
     incarnations.push_back(it.incarnation);
+    lives.insert(it.incarnation);
   }
-  CO_TRY(auto rows, database_.query(kSql, clock_.own(), runs, tokens, workers, incarnations));
+  CO_TRY(auto rows, database_.query(kSql, clock_.own(), runs, tokens, workers, incarnations,
+                                    std::vector(lives.begin(), lives.end())));
   std::vector<bool> won(batch.size(), false);
   const auto read = rows.all([&](Row& row) {
     RunId run;

@@ -12,6 +12,7 @@
 namespace scheduler::infrastructure {
 namespace {
 
+using application::DispatchersSeen;
 using application::StoreStats;
 using database::postgres::Access;
 using database::postgres::Connection;
@@ -21,6 +22,7 @@ using postgres::instant_of;
 using postgres::Row;
 
 constexpr int kOldestServer = 140'000;
+constexpr Seconds kDispatcherKeptFor = std::chrono::days{1};
 
 // What the server takes, and what others may come to need of it. Each scheduler says in its application_name who it is
 // and how large its pool may grow, because it opens connections only as it needs them; all else counts as it is.
@@ -127,6 +129,31 @@ Async<void> PostgresStore::check_writable() {
                                           ") ON CONFLICT (id) DO UPDATE SET checked_at = excluded.checked_at",
                                           clock_.own()));
   co_return SchedulerResult<void>{};
+}
+
+Async<void> PostgresStore::note_dispatcher(IncarnationId life, Seconds silence) {
+  CO_TRY(auto tx, database_.begin(Access::write));
+  tx.send(
+      "INSERT INTO dispatchers (life, seen_at, due) VALUES ($2, " SCHEDULER_NOW ", " SCHEDULER_NOW
+      " + $3 * interval '1 second') ON CONFLICT (life) DO UPDATE SET seen_at = excluded.seen_at, due = excluded.due",
+      clock_.own(), life, silence);
+  tx.send("DELETE FROM dispatchers WHERE due < " SCHEDULER_NOW " - $2 * interval '1 second'", clock_.own(),
+          kDispatcherKeptFor);
+  co_return co_await tx.commit();
+}
+
+Async<DispatchersSeen> PostgresStore::dispatchers() {
+  CO_TRY(auto rows,
+         database_.query("SELECT count(*) FILTER (WHERE due > " SCHEDULER_NOW "), max(seen_at) FROM dispatchers",
+                         clock_.own()));
+  CO_UNWRAP(const auto seen, rows.first([](Row& row) {
+    std::int64_t alive = 0;
+    DispatchersSeen it;
+    row.read(alive, it.last_seen);
+    it.alive = static_cast<int>(alive);
+    return it;
+  }));
+  co_return *seen;
 }
 
 std::optional<Circuit::Report> PostgresStore::circuit() const {

@@ -34,6 +34,8 @@ class PostgresStore final : public application::Store {
   Async<TimePoint> now() override;
   Async<application::StoreStats> stats() override;
   Async<void> check_writable() override;
+  Async<void> note_dispatcher(IncarnationId life, Seconds silence) override;
+  Async<application::DispatchersSeen> dispatchers() override;
   [[nodiscard]] std::optional<Circuit::Report> circuit() const override;
   [[nodiscard]] std::string describe() const override;
 

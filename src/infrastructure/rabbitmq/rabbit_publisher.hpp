@@ -29,6 +29,7 @@ class RabbitPublisher final : private RabbitThread {
   ~RabbitPublisher() override;
 
   Async<void> publish(std::string queue, std::vector<std::string> texts);
+  using RabbitThread::is_refused;
   // Somebody deleted the queue: the next text for it declares it again.
   Async<void> forget(std::string queue);
 

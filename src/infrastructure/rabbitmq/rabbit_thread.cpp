@@ -118,6 +118,7 @@ SchedulerResult<void> RabbitThread::check_reply(Channel channel) {
 
 SchedulerError RabbitThread::take_channel_close(Channel channel, const void* method) {
   const auto* close = static_cast<const amqp_channel_close_t*>(method);
+  if (close->reply_code == AMQP_ACCESS_REFUSED) refused_ = true;
   SchedulerError why{close->reply_code == AMQP_NOT_FOUND ? ErrorKind::NotFound : ErrorKind::MessageQueue,
                      at(fmt::format("it refuses: {}", from_amqp(close->reply_text)))};
   amqp_channel_close_ok_t ok{};
@@ -171,6 +172,7 @@ void RabbitThread::connect() {
   auto opened = open();
   if (opened) opened = connected();
   if (!opened) return drop(opened.error().message);
+  refused_ = false;
   pause_ = settings_.pause_min;
   if (std::exchange(was_away_, false)) log::info("connected to RabbitMQ again");
 }
@@ -191,7 +193,10 @@ SchedulerResult<void> RabbitThread::open() {
   if (reply.reply_type != AMQP_RESPONSE_SERVER_EXCEPTION || reply.reply.id != AMQP_CONNECTION_CLOSE_METHOD)
     return fail(ErrorKind::Unavailable,
                 fmt::format("the login did not end well ({})", amqp_error_string2(reply.library_error)));
-  const auto why = from_amqp(static_cast<const amqp_connection_close_t*>(reply.reply.decoded)->reply_text);
+  const auto* close = static_cast<const amqp_connection_close_t*>(reply.reply.decoded);
+  const auto why = from_amqp(close->reply_text);
+  // NOT_ALLOWED: there is no such vhost, or it is not for us.
+  refused_ = close->reply_code == AMQP_ACCESS_REFUSED || close->reply_code == AMQP_NOT_ALLOWED;
   return fail(ErrorKind::Unavailable,
               fmt::format("it refuses us ({}); correct user, password and vhost in message_queue.url", why));
 }

@@ -43,6 +43,10 @@ class RabbitThread {
   RabbitThread(const RabbitThread&) = delete;
   RabbitThread& operator=(const RabbitThread&) = delete;
 
+  // From any thread: whether the last connection or request ended because the broker does not let us in. It knows user,
+  // password, vhost or permissions differently, and will say the same again.
+  [[nodiscard]] bool is_refused() const { return refused_; }
+
   // From any thread. Commands run one after the other, in this order.
   void post(Command command);
 
@@ -94,6 +98,7 @@ class RabbitThread {
   std::vector<Command> commands_;  // guarded by mutex_
   int socket_ = -1;                // guarded by mutex_, so that stop() shuts down nobody else's
   std::atomic<bool> stopping_ = false;
+  std::atomic<bool> refused_ = false;
   amqp_connection_state_t_* link_ = nullptr;
   std::string why_drop_;
   SchedulerError why_down_;

@@ -198,6 +198,12 @@ Async<std::size_t> RabbitMqMessageQueue::depth(QueueName of) {
   co_return messages;
 }
 
+Async<void> RabbitMqMessageQueue::check() {
+  auto asked = co_await MessageQueue::check();
+  if (!asked && core_->publisher.is_refused()) asked.error().kind = ErrorKind::Config;
+  co_return asked;
+}
+
 Async<void> RabbitMqMessageQueue::remove(QueueName name) {
   const auto queue = core_->names.queue(name);
   CO_CHECK(core_->subscriber.remove(queue));

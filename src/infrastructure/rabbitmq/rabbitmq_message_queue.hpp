@@ -35,6 +35,7 @@ class RabbitMqMessageQueue final : public application::MessageQueue {
   // `prefetch` up to 65'535.
   std::unique_ptr<application::QueueConsumer> consume(application::QueueName from, std::size_t prefetch) override;
   Async<std::size_t> depth(application::QueueName of) override;
+  Async<void> check() override;
   Async<void> remove(application::QueueName name) override;
 
  private:

@@ -56,6 +56,13 @@ RedisReply to_reply(const redisReply& from) {
   return reply;
 }
 
+// The same call may go well later.
+bool is_for_now(const RedisReply& error) {
+  constexpr std::string_view kForNow[] = {"OOM",   "LOADING", "READONLY",   "MASTERDOWN",     "CLUSTERDOWN",
+                                          "BUSY ", "MISCONF", "NOREPLICAS", "ERR max number", "UNBLOCKED"};
+  return std::ranges::any_of(kForNow, [&](auto code) { return error.text.starts_with(code); });
+}
+
 void append_command(const std::vector<std::string>& words, std::string& into) {
   fmt::format_to(std::back_inserter(into), "*{}\r\n", words.size());
   for (const auto& word : words) {
@@ -188,6 +195,7 @@ class RedisConnection::Core : public std::enable_shared_from_this<Core> {
     if (!answer) co_return fail(answer.error().kind, at(answer.error().message));
     // A server that no longer takes writes has handed over to another one, behind the same name.
     if (answer->is_error("READONLY")) link->close("the server is a replica now");
+    if (answer->is_error("NOPERM") || answer->is_error("NOAUTH")) refused_ = true;
     co_return answer;
   }
 
@@ -196,12 +204,10 @@ class RedisConnection::Core : public std::enable_shared_from_this<Core> {
     if (link_) link_->close("this program is stopping");
   }
 
+  [[nodiscard]] bool is_refused() const { return refused_; }
   [[nodiscard]] std::int64_t client_id() const { return link_ && link_->is_open() ? client_id_ : 0; }
   [[nodiscard]] SchedulerError to_error(const RedisReply& error) const {
-    constexpr std::string_view kForNow[] = {"OOM",   "LOADING", "READONLY",   "MASTERDOWN",     "CLUSTERDOWN",
-                                            "BUSY ", "MISCONF", "NOREPLICAS", "ERR max number", "UNBLOCKED"};
-    const bool for_now = std::ranges::any_of(kForNow, [&](auto code) { return error.text.starts_with(code); });
-    return {for_now ? ErrorKind::Unavailable : ErrorKind::MessageQueue, at("it refuses: " + error.text)};
+    return {is_for_now(error) ? ErrorKind::Unavailable : ErrorKind::MessageQueue, at("it refuses: " + error.text)};
   }
 
  private:
@@ -279,9 +285,13 @@ class RedisConnection::Core : public std::enable_shared_from_this<Core> {
     words.push_back({"CLIENT", "ID"});
     for (auto& command : words) {
       CO_TRY(const auto reply, link.send(std::move(command), settings_.deadline));
+      refused_ = reply.kind == RedisReply::Kind::error && !is_for_now(reply);
       if (reply.kind == RedisReply::Kind::error)
-        co_return fail(ErrorKind::MessageQueue,
-                       fmt::format("it refuses us ({}); correct message_queue.url", reply.text));
+        co_return fail(ErrorKind::Unavailable,
+                       refused_ ? fmt::format("it refuses us ({}); correct user, password and database in "
+                                              "message_queue.url",
+                                              reply.text)
+                                : fmt::format("it refuses us for now ({})", reply.text));
       client_id_ = reply.number;
     }
     co_return SchedulerResult<void>{};
@@ -294,6 +304,7 @@ class RedisConnection::Core : public std::enable_shared_from_this<Core> {
   bool closed_ = false;
   bool trying_ = false;
   bool was_away_ = false;
+  bool refused_ = false;
   Micros pause_;
   SteadyTime next_try_{};
   SchedulerError last_fault_;
@@ -327,6 +338,7 @@ Async<RedisReply> RedisConnection::call(std::vector<std::string> words, Micros b
 }
 
 SchedulerError RedisConnection::to_error(const RedisReply& error) const { return core_->to_error(error); }
+bool RedisConnection::is_refused() const { return core_->is_refused(); }
 std::int64_t RedisConnection::client_id() const { return core_->client_id(); }
 
 }  // namespace scheduler::infrastructure

@@ -45,6 +45,9 @@ class RedisConnection {
   };
 
   RedisConnection(asio::io_context& io, Settings settings);
+  // Whether the last connection or call ended because the server does not let us in: it knows user, password, database
+  // or permissions differently, and will say the same again.
+  [[nodiscard]] bool is_refused() const;
   ~RedisConnection();
   RedisConnection(const RedisConnection&) = delete;
   RedisConnection& operator=(const RedisConnection&) = delete;

@@ -346,6 +346,13 @@ Async<std::size_t> RedisMessageQueue::depth(QueueName of) {
   co_return static_cast<std::size_t>(length.number);
 }
 
+Async<void> RedisMessageQueue::check() {
+  const auto core = core_;
+  auto asked = co_await MessageQueue::check();
+  if (!asked && core->commands.is_refused()) asked.error().kind = ErrorKind::Config;
+  co_return asked;
+}
+
 Async<void> RedisMessageQueue::remove(QueueName name) {
   const auto core = core_;
   CO_CHECK(core->commands.call({"UNLINK", core->key(name)}));

@@ -37,6 +37,7 @@ class RedisMessageQueue final : public application::MessageQueue {
   Async<void> publish(application::QueueName to, std::vector<application::Message> batch) override;
   std::unique_ptr<application::QueueConsumer> consume(application::QueueName from, std::size_t prefetch) override;
   Async<std::size_t> depth(application::QueueName of) override;
+  Async<void> check() override;
   Async<void> remove(application::QueueName name) override;
 
  private:

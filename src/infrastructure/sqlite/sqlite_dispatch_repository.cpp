@@ -213,6 +213,19 @@ SchedulerResult<std::vector<DueRun>> due_runs(Connection& connection, std::vecto
 // ---- writes ---------------------------------------------------------------------------------------------------------
 // They say OR FAIL because that halves their cost; the reason stands beside the trigger in the first migration.
 
+// Of the incarnations in the batch, those that take nothing any more: a handful of workers, asked once each.
+SchedulerResult<std::set<IncarnationId>> gone_of(Connection& connection, const std::vector<Dispatching>& batch) {
+  std::set<IncarnationId> asked, gone;
+  for (const auto& it : batch) {
+    if (!asked.insert(it.incarnation).second) continue;
+    TRY(const auto row,
+        connection.query("SELECT 1 FROM workers WHERE incarnation = ? AND state <> 'alive'", it.incarnation)
+            .value<int>());
+    if (row) gone.insert(it.incarnation);
+  }
+  return gone;
+}
+
 SchedulerResult<std::vector<bool>> mark_all_dispatched(Connection& connection, const std::vector<Dispatching>& batch,
                                                        TimePoint now) {
   static const auto kSql = fmt::format(
@@ -221,7 +234,9 @@ SchedulerResult<std::vector<bool>> mark_all_dispatched(Connection& connection, c
       " FROM rows(?1) WHERE id = c1 AND token = c2 AND {} RETURNING id, token",
       may_leave(Event::dispatch, Side::store));
   RowSet rows;
-  for (const auto& it : batch) rows.add(it.run, it.token_seen, it.worker, it.incarnation);
+  TRY(const auto gone, gone_of(connection, batch));
+  for (const auto& it : batch)
+    if (!gone.contains(it.incarnation)) rows.add(it.run, it.token_seen, it.worker, it.incarnation);
   TRY(const auto marked, connection.query(kSql, rows, now).all([](Statement& row) {
     std::pair<RunId, Token> it;
     row.read(it.first, it.second);

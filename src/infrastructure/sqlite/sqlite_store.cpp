@@ -7,10 +7,14 @@
 namespace scheduler::infrastructure {
 namespace {
 
+using application::DispatchersSeen;
 using application::StoreStats;
 using database::sqlite::Connection;
 using database::sqlite::Database;
+using database::sqlite::Statement;
 using domain::RunState;
+
+constexpr Seconds kDispatcherKeptFor = std::chrono::days{1};
 
 // Index counts only; the held ones are told apart by the state in the index.
 SchedulerResult<StoreStats> stats_of(Connection& connection, TimePoint now) {
@@ -65,6 +69,29 @@ Async<void> SqliteStore::check_writable() {
   return database_->write([this](Connection& connection) -> SchedulerResult<void> {
     CHECK(connection.execute("INSERT OR REPLACE INTO write_checks (id, checked_at) VALUES (1, ?)", clock_.now()));
     return {};
+  });
+}
+
+Async<void> SqliteStore::note_dispatcher(IncarnationId life, Seconds silence) {
+  return database_->write([this, life, silence](Connection& connection) -> SchedulerResult<void> {
+    const auto now = clock_.now();
+    CHECK(connection.execute("INSERT OR REPLACE INTO dispatchers (life, seen_at, due) VALUES (?, ?, ?)", life, now,
+                             now + silence));
+    CHECK(connection.execute("DELETE FROM dispatchers WHERE due < ?", now - kDispatcherKeptFor));
+    return {};
+  });
+}
+
+Async<DispatchersSeen> SqliteStore::dispatchers() {
+  return database_->read([this](Connection& connection) -> SchedulerResult<DispatchersSeen> {
+    TRY(const auto seen,
+        connection.query("SELECT count(*) FILTER (WHERE due > ?), max(seen_at) FROM dispatchers", clock_.now())
+            .first([](Statement& row) {
+              DispatchersSeen it;
+              row.read(it.alive, it.last_seen);
+              return it;
+            }));
+    return *seen;
   });
 }
 

@@ -32,6 +32,8 @@ class SqliteStore final : public application::Store {
   Async<TimePoint> now() override;
   Async<application::StoreStats> stats() override;
   Async<void> check_writable() override;
+  Async<void> note_dispatcher(IncarnationId life, Seconds silence) override;
+  Async<application::DispatchersSeen> dispatchers() override;
   [[nodiscard]] std::string describe() const override;
 
   // For checks that look behind the ports.

@@ -117,6 +117,7 @@ inline constexpr auto read_worker = [](auto& row) {
            it.load, it.memory_bytes, it.state, it.state_reason, it.registered_at, it.heartbeat_at, it.heartbeat_due);
   it.task_types = parsed_or_rejected(row, words_from_json(task_types), "workers.task_types");
   it.labels = parsed_or_rejected(row, labels_from_json(labels), "workers.labels");
+  if (it.state == domain::WorkerState::dead) it.busy = 0;  // whatever it said last
   return it;
 };
 

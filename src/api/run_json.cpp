@@ -17,6 +17,14 @@ void write_reason(JsonWriter& json, domain::Reason reason, const std::string& me
   json.member("message", message);
 }
 
+// Where to look.
+std::vector<std::string> evidence_of(const domain::Gate& gate) {
+  std::vector<std::string> links;
+  for (const auto run : gate.runs) links.push_back("/api/runs/" + std::to_string(run.value));
+  for (const auto& worker : gate.workers) links.push_back("/api/workers/" + worker.value);
+  return links;
+}
+
 void write_gate(JsonWriter& json, const domain::Gate& gate) {
   json.begin_object()
       .member("code", name_of(gate.code))
@@ -26,6 +34,7 @@ void write_gate(JsonWriter& json, const domain::Gate& gate) {
       .member("opens_at", gate.opens_at)
       .member("runs", gate.runs)
       .member("workers", gate.workers)
+      .member("evidence", evidence_of(gate))
       .end_object();
 }
 

@@ -136,6 +136,7 @@ class TaskServiceImpl final : public TaskService {
     view.now = around.now;
     view.workers = std::move(around.workers);
     CO_TRY(view.active, active_runs(ports_.store, id));
+    CO_TRY(view.last_slot, last_slot_of(view.task));
     auto gates = domain::why(view);
     co_return TaskExplained{std::move(view.task), std::move(gates)};
   }
@@ -170,6 +171,18 @@ class TaskServiceImpl final : public TaskService {
   }
 
  private:
+  // What the ledger holds about the latest fire time that is decided; nothing where there is none.
+  Async<std::optional<domain::SlotRecord>> last_slot_of(domain::Task task) {
+    std::optional<domain::SlotRecord> none;
+    if (!task.spec.schedule || !task.watermark) co_return none;
+    const auto schedule = schedule_of(task.spec, task.created_at, ports_.zones);
+    if (!schedule) co_return none;
+    const auto last = domain::last_slot(*schedule, task.schedule_since.value_or(task.created_at), *task.watermark);
+    if (!last) co_return none;
+    CO_TRY(auto records, ports_.store.slots().recorded(task.id, {*last}));
+    co_return records.empty() ? none : std::optional(std::move(records.front()));
+  }
+
   // Zone and schedule are judged each on its own: under a zone that is not known, the text is read as if in UTC.
   // `fires_after`: set where the schedule is a new one, which must still have something to do.
   [[nodiscard]] std::vector<FieldError> check_schedule(domain::TaskSpec spec, TimePoint created_at,

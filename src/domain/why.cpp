@@ -269,6 +269,33 @@ Gate start_of(const TaskWhyView& view) {
           .since = at};
 }
 
+// Its latest fire time made no run.
+std::optional<Gate> last_slot_skipped(const TaskWhyView& view) {
+  if (!view.last_slot || view.last_slot->fired) return std::nullopt;
+  const auto& it = *view.last_slot;
+  Gate gate{.sentence = fmt::format("its latest fire time, {}, made no run: ", format_rfc3339(it.last)),
+            .since = it.decided_at};
+  switch (it.reason) {
+    case Reason::overlap:
+      gate.code = GateCode::overlapped;
+      gate.sentence +=
+          fmt::format("an earlier run had not ended, and overlap_policy is {}", name_of(view.task.spec.overlap_policy));
+      gate.remedy = "choose overlap_policy allow or queue_one if it should have run";
+      break;
+    case Reason::paused:
+      gate.code = GateCode::paused;
+      gate.sentence += "the task was paused";
+      break;
+    default:
+      gate.code = GateCode::misfire;
+      gate.sentence += fmt::format("it was decided more than {} s late, and misfire_policy is {}",
+                                   view.task.spec.misfire_grace.count(), name_of(view.task.spec.misfire_policy));
+      gate.remedy = "choose misfire_policy latest or all, or a longer misfire_grace_seconds, if it should have run";
+  }
+  if (it.cause) gate.runs.push_back(*it.cause);
+  return gate;
+}
+
 }  // namespace
 
 std::vector<Gate> why(const TaskWhyView& view) {
@@ -281,6 +308,7 @@ std::vector<Gate> why(const TaskWhyView& view) {
                      .remedy = "",
                      .runs = view.active});
   if (auto gate = worker_gate(route_of(view.task.spec), view.workers)) gates.push_back(*std::move(gate));
+  if (auto gate = last_slot_skipped(view)) gates.push_back(*std::move(gate));
   return gates;
 }
 

@@ -7,6 +7,7 @@
 
 #include "core/enum_names.hpp"
 #include "domain/dispatch_plan.hpp"
+#include "domain/slot_audit.hpp"
 #include "domain/task.hpp"
 #include "domain/task_run.hpp"
 
@@ -117,6 +118,7 @@ struct TaskWhyView {
   std::vector<WorkerLoad> workers;            // as in WhyView
   std::vector<RunId> active;                  // runs of the task that have not ended
   std::optional<std::string> set_aside = {};  // why no dispatcher fires it although it is active and has a schedule
+  std::optional<SlotRecord> last_slot = {};   // what the ledger holds about its latest fire time
 };
 
 // What the next run of the task waits for; at least one gate.

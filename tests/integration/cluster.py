@@ -34,9 +34,10 @@ class Cluster:
     def ask(self, sql):
         return ask(self.server, f"SET search_path = {self.schema}; {sql}")
 
-    def start(self, kind, name):
+    def start(self, kind, name, **own):
+        """`own`: settings of this process alone."""
         # A worker is told of no database at all.
-        settings = self.shared | (
+        settings = self.shared | own | (
             {"WORKER__WORKER_ID": name, "WORKER__SLOTS": str(self.slots)} if kind == "worker" else self.store)
         part = Scheduler(os.path.join(self.programs, f"scheduler-{kind}"), os.path.join(self.directory, name), **settings)
         part.log = os.path.join(self.directory, name + ".log")

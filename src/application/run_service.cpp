@@ -37,6 +37,8 @@ class RunServiceImpl final : public RunService {
 
   Async<std::vector<domain::Attempt>> attempts(RunId id) override { return ports_.store.runs().attempts(id); }
 
+  Async<std::vector<domain::UpstreamRun>> upstreams(RunId id) override { return ports_.store.runs().upstreams(id); }
+
   Async<RunExplained> why(RunId id) override {
     domain::WhyView view;
     CO_TRY(view.run, ports_.store.runs().get(id));

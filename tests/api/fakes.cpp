@@ -200,6 +200,14 @@ Async<Page<TaskRun>> FakeRuns::list(application::RunFilter filter, Paging paging
   });
 }
 
+Async<std::vector<domain::UpstreamRun>> FakeRuns::upstreams(RunId id) {
+  CO_TRY(const auto run, get(id));
+  if (run.state != domain::RunState::pending) co_return std::vector<domain::UpstreamRun>{};
+  co_return std::vector<domain::UpstreamRun>{
+      {.task = TaskId{1}, .task_name = "one", .slot = {}, .run = RunId{1}, .state = domain::RunState::succeeded},
+      {.task = TaskId{2}, .task_name = "two", .slot = kNow, .run = {}, .state = {}}};
+}
+
 Async<std::vector<domain::Attempt>> FakeRuns::attempts(RunId id) {
   CO_TRY(const auto run, get(id));
   std::vector<domain::Attempt> all;

@@ -61,6 +61,7 @@ class FakeRuns final : public application::RunService {
   Async<domain::TaskRun> wait(RunId id, Micros wait_max) override;
   Async<application::Page<domain::TaskRun>> list(application::RunFilter filter, application::Paging paging) override;
   Async<std::vector<domain::Attempt>> attempts(RunId id) override;
+  Async<std::vector<domain::UpstreamRun>> upstreams(RunId id) override;
   Async<application::RunExplained> why(RunId id) override;
   Async<application::LogPage> logs(RunId id, std::optional<int> attempt, std::int64_t after_line) override;
   Async<application::LogPage> follow_logs(RunId id, std::optional<int> attempt, std::int64_t after_line,

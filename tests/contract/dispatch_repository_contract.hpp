@@ -571,8 +571,37 @@ TEST_P(DispatchRepositoryContract, Round_ShardedDependant_RunsAllItsShards) {
   it.dependencies = {a.id};
   it.shard_count = 3;
   const auto after = create(it);
-  run_to(a.id, RunState::succeeded);
+  const auto first = run_to(a.id, RunState::succeeded);
   EXPECT_EQ(runs_of(after.id).size(), 3u);
+  for (const auto& run : runs_of(after.id))
+    EXPECT_THAT(ok(runs().upstreams(run.id)),
+                ElementsAre(domain::UpstreamRun{a.id, "a", std::nullopt, first, RunState::succeeded}));
+}
+
+TEST_P(DispatchRepositoryContract, Round_SeveralRounds_EachRunNamesItsUpstreamRuns) {
+  const auto a = create("a"), b = create("b");
+  const auto after = create_after("after", {b.id, a.id}, domain::TriggerRule::all_done);
+  const auto chained = create_after("chained", {after.id});
+  std::vector<RunId> of_a{trigger(a.id), trigger(a.id)}, of_b{trigger(b.id), trigger(b.id)};
+  for (const auto id : {of_a[0], of_a[1], of_b[0], of_b[1]}) send(id);
+  ok(dispatch().apply({ended(of_a[1], RunState::failed)}));
+  ok(dispatch().apply(
+      {ended(of_a[0], RunState::succeeded), ended(of_b[0], RunState::succeeded), ended(of_b[1], RunState::timed_out)}));
+  const auto made = runs_of(after.id);  // newest first
+  ASSERT_EQ(made.size(), 2u);
+  EXPECT_THAT(ok(runs().upstreams(made[1].id)),
+              ElementsAre(domain::UpstreamRun{b.id, "b", std::nullopt, of_b[0], RunState::succeeded},
+                          domain::UpstreamRun{a.id, "a", std::nullopt, of_a[1], RunState::failed}));
+  EXPECT_THAT(ok(runs().upstreams(made[0].id)),
+              ElementsAre(domain::UpstreamRun{b.id, "b", std::nullopt, of_b[1], RunState::timed_out},
+                          domain::UpstreamRun{a.id, "a", std::nullopt, of_a[0], RunState::succeeded}));
+  ok(runs().cancel(made[1].id));
+  const auto skipped = runs_of(chained.id).at(0);
+  EXPECT_EQ(skipped.state, RunState::skipped);
+  EXPECT_THAT(ok(runs().upstreams(skipped.id)),
+              ElementsAre(domain::UpstreamRun{after.id, "after", std::nullopt, made[1].id, RunState::cancelled}));
+  EXPECT_THAT(ok(runs().upstreams(of_a[0])), IsEmpty());
+  EXPECT_EQ(error(runs().upstreams(RunId{404})).kind, ErrorKind::RunNotFound);
 }
 
 // ---- inventory and rescue ---------------------------------------------------------------------------------------

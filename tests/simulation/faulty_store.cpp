@@ -78,6 +78,9 @@ class FaultyRuns final : public RunRepository {
   Async<std::vector<domain::Attempt>> attempts(RunId id) override {
     FORWARD(std::vector<domain::Attempt>, attempts(id));
   }
+  Async<std::vector<domain::UpstreamRun>> upstreams(RunId id) override {
+    FORWARD(std::vector<domain::UpstreamRun>, upstreams(id));
+  }
   Async<std::optional<std::int64_t>> log_lines(RunId id, int attempt) override {
     FORWARD(std::optional<std::int64_t>, log_lines(id, attempt));
   }

@@ -472,6 +472,7 @@ class FakeStore::Runs final : public RunRepository {
       return all;
     });
   }
+  Async<std::vector<domain::UpstreamRun>> upstreams(RunId) override { co_return std::vector<domain::UpstreamRun>{}; }
   Async<std::optional<std::int64_t>> log_lines(RunId id, int attempt) override {
     FAKE_CALL("log_lines", [&]() -> SchedulerResult<std::optional<std::int64_t>> {
       const auto found = store_.line_counts.find({id, attempt});

@@ -194,6 +194,18 @@ Async<std::vector<domain::Attempt>> PostgresRunRepository::attempts(RunId id) {
   co_return attempts;
 }
 
+Async<std::vector<domain::UpstreamRun>> PostgresRunRepository::upstreams(RunId id) {
+  static const auto kSql = fmt::format(
+      "SELECT {} FROM run_upstreams u JOIN tasks t ON t.id = u.upstream_id WHERE u.run_id = $1 ORDER BY u.position",
+      kUpstreamRunColumns);
+  CO_TRY(auto tx, database_.begin(Access::read));
+  tx.send(select_run(), id);
+  tx.send(kSql, id);
+  CO_TRY(auto results, tx.finish());
+  CO_UNWRAP(const auto run, one_run(results[0], id));
+  co_return results[1].all(read_upstream_run);
+}
+
 Async<std::optional<std::int64_t>> PostgresRunRepository::log_lines(RunId id, int attempt) {
   CO_TRY(auto rows,
          database_.query("SELECT log_lines FROM task_attempts WHERE run_id = $1 AND number = $2", id, attempt));

@@ -146,6 +146,15 @@ SchedulerResult<std::vector<domain::Attempt>> attempts_of(Connection& connection
   return attempts;
 }
 
+SchedulerResult<std::vector<domain::UpstreamRun>> upstreams_of(Connection& connection, RunId id) {
+  CHECK(get_run(connection, id));
+  static const auto kSql = fmt::format(
+      "SELECT {} FROM run_upstreams u CROSS JOIN tasks t ON t.id = u.upstream_id WHERE u.run_id = ?"
+      " ORDER BY u.position",
+      kUpstreamRunColumns);
+  return connection.query(kSql, id).all(read_upstream_run);
+}
+
 // ---- cancel ---------------------------------------------------------------------------------------------------------
 
 SchedulerResult<bool> cancel_undispatched(Connection& connection, const TaskRun& run, TimePoint now) {
@@ -237,6 +246,10 @@ Async<Page<TaskRun>> SqliteRunRepository::list(RunFilter filter, Paging paging) 
 
 Async<std::vector<domain::Attempt>> SqliteRunRepository::attempts(RunId id) {
   return database_.read([id](Connection& connection) { return attempts_of(connection, id); });
+}
+
+Async<std::vector<domain::UpstreamRun>> SqliteRunRepository::upstreams(RunId id) {
+  return database_.read([id](Connection& connection) { return upstreams_of(connection, id); });
 }
 
 Async<std::optional<std::int64_t>> SqliteRunRepository::log_lines(RunId id, int attempt) {

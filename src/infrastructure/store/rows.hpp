@@ -5,6 +5,7 @@
 #pragma once
 
 #include "application/ports/dispatch_repository.hpp"
+#include "domain/dependencies.hpp"
 #include "domain/task.hpp"
 #include "domain/task_run.hpp"
 #include "domain/worker_info.hpp"
@@ -78,6 +79,16 @@ inline constexpr auto read_attempt = [](auto& row) {
   domain::Attempt it;
   row.read(it.run, it.number, it.token, it.state, it.worker, it.incarnation, it.dispatched_at, it.started_at,
            it.ended_at, it.reason, it.message, it.exit_code, it.http_status);
+  return it;
+};
+
+// FROM run_upstreams u and its tasks t. The run of a fire time that has not ended is looked up by its slot.
+inline constexpr std::string_view kUpstreamRunColumns =
+    "u.upstream_id, t.name, u.slot, coalesce(u.upstream_run_id, (SELECT s.run_id FROM schedule_slots s"
+    " WHERE s.slot = u.slot AND s.task_id = u.upstream_id AND s.shard = 0)), u.state";
+inline constexpr auto read_upstream_run = [](auto& row) {
+  domain::UpstreamRun it;
+  row.read(it.task, it.task_name, it.slot, it.run, it.state);
   return it;
 };
 

@@ -152,6 +152,12 @@ CREATE TABLE task_attempts (
   PRIMARY KEY (run_id, number)
 );
 
+-- What runs that ended well left for those that run after them.
+CREATE TABLE run_outputs (
+  run_id BIGINT PRIMARY KEY,
+  output TEXT NOT NULL  -- JSON object
+);
+
 -- One row for each fire time and shard, or for a range of fire times that were skipped together.
 CREATE TABLE schedule_slots (
   task_id     BIGINT NOT NULL,

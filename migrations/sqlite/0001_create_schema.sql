@@ -153,6 +153,12 @@ CREATE TABLE task_attempts (
   PRIMARY KEY (run_id, number)
 ) STRICT, WITHOUT ROWID;
 
+-- What runs that ended well left for those that run after them.
+CREATE TABLE run_outputs (
+  run_id INTEGER PRIMARY KEY,
+  output TEXT NOT NULL  -- JSON object
+) STRICT;
+
 -- One row for each fire time and shard, or for a range of fire times that were skipped together. Written by the
 -- transaction that has just updated the task: no foreign key looks for it again.
 CREATE TABLE schedule_slots (

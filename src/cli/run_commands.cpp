@@ -221,6 +221,24 @@ Verb attempts_verb(Session& session) {
           }};
 }
 
+Verb output_verb(Session& session) {
+  auto id = std::make_shared<std::string>();
+  return {"output",
+          "Print what a run left for those that run after it, as JSON.",
+          {run_argument(*id)},
+          [&session, id]() -> Outcome<Exit> {
+            TRY(const auto run, run_id(*id));
+            TRY(const auto api, session.api());
+            TRY(const auto data, api.get(fmt::format("/api/runs/{}/output", run)));
+            const auto* output = member_of(data, "output");
+            if (session.format == "table")
+              session.ports.out << output_line(json::serialize(output ? *output : json::value())) << '\n';
+            else
+              session.output().one(output ? *output : json::value());
+            return Exit::ok;
+          }};
+}
+
 Verb upstreams_verb(Session& session) {
   auto id = std::make_shared<std::string>();
   return {"upstreams", "Show what a run waits or waited for.", {run_argument(*id)}, [&session, id]() -> Outcome<Exit> {
@@ -251,11 +269,11 @@ Verb why_verb(Session& session) {
 }  // namespace
 
 Noun run_commands(Session& session) {
-  return {
-      "run",
-      "Runs: one execution of a task each.",
-      {list_verb(session), get_verb(session), logs_verb(session), watch_verb(session), wait_verb(session),
-       cancel_verb(session), retry_verb(session), attempts_verb(session), upstreams_verb(session), why_verb(session)}};
+  return {"run",
+          "Runs: one execution of a task each.",
+          {list_verb(session), get_verb(session), logs_verb(session), watch_verb(session), wait_verb(session),
+           cancel_verb(session), retry_verb(session), attempts_verb(session), upstreams_verb(session),
+           output_verb(session), why_verb(session)}};
 }
 
 }  // namespace scheduler::cli

@@ -80,6 +80,18 @@ TEST(Attempts, RunWithOne_ListsIt) {
   EXPECT_EQ(server.get("/api/runs/99/attempts").status, 404);
 }
 
+TEST(Output, RunThatLeftOne_ShowsItAsItWasWritten) {
+  const LiveServer server;
+  const auto data = server.get("/api/runs/1/output").data();
+  EXPECT_EQ(data.at("run_id"), 1);
+  EXPECT_EQ(data.at("output").at("rows"), 1200);
+  const auto none = server.get("/api/runs/2/output");
+  EXPECT_EQ(none.status, 404);
+  EXPECT_EQ(none.code(), "NOT_FOUND");
+  EXPECT_EQ(server.get("/api/runs/99/output").code(), "RUN_NOT_FOUND");
+  EXPECT_EQ(server.get("/api/runs/1/output?x=1").status, 400);
+}
+
 TEST(Upstreams, RunThatWaits_ListsWhatItWaitsFor) {
   const LiveServer server;
   const auto items = server.get("/api/runs/2/upstreams").data().at("items").as_array();

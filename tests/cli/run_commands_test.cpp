@@ -218,6 +218,13 @@ TEST(Run, CancelRetryAttempts_SendTheirRequest) {
             "1        failed  w1      2026-03-28T12:00:00Z  5 ms  exit_code  code\\n1\n");
 }
 
+TEST(RunOutput, Object_IsPrintedAsJson) {
+  FakeServer server;
+  server.data("GET /api/runs/12/output", R"({"run_id":12,"output":{"rows":1200,"file":"a\u202eb"}})");
+  EXPECT_EQ(run_cli_on(server, {"run", "output", "12"}).out, "{\"rows\":1200,\"file\":\"a\\u202eb\"}\n");
+  EXPECT_THAT(run_cli_on(server, {"run", "output", "12", "-o", "json"}).out, HasSubstr("\"rows\": 1200"));
+}
+
 TEST(Run, Upstreams_ListsWhatItWaitsFor) {
   FakeServer server;
   server.data("GET /api/runs/12/upstreams",

@@ -62,14 +62,21 @@ inline constexpr auto read_run_from = [](auto& row, int first_column) {
 };
 inline constexpr auto read_run = [](auto& row) { return read_run_from(row, 0); };
 
-// Then kRunColumns, of the same tables.
+// Then, of the same tables, the workers of the run's lost attempts as one text, and kRunColumns.
 inline constexpr std::string_view kPolicyColumns =
-    "t.max_retries, t.backoff_base_seconds, t.backoff_factor, t.backoff_cap_seconds, t.delivery";
+    "t.max_retries, t.backoff_base_seconds, t.backoff_factor, t.backoff_cap_seconds, t.retry_on, t.max_lost_attempts,"
+    " t.delivery";
 inline constexpr auto read_run_context = [](auto& row) {
   domain::Policy policy;
-  const int next = row.read(policy.max_retries, policy.backoff.base_seconds, policy.backoff.factor,
-                            policy.backoff.cap_seconds, policy.delivery);
-  return application::RunContext{read_run_from(row, next), policy};
+  std::string retry_on;
+  std::optional<std::string> lost_workers;
+  const int next =
+      row.read(policy.max_retries, policy.backoff.base_seconds, policy.backoff.factor, policy.backoff.cap_seconds,
+               retry_on, policy.max_lost_attempts, policy.delivery, lost_workers);
+  policy.retry_on = parsed_or_rejected(row, retry_on_from_json(retry_on), "tasks.retry_on");
+  auto run = read_run_from(row, next);
+  run.lost_workers = std::move(lost_workers).value_or("");
+  return application::RunContext{std::move(run), std::move(policy)};
 };
 
 inline constexpr std::string_view kAttemptColumns =

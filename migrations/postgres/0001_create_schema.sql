@@ -108,6 +108,21 @@ CREATE INDEX task_runs_not_succeeded ON task_runs (state, id) WHERE ended_at IS 
 CREATE UNIQUE INDEX task_runs_idempotency ON task_runs (task_id, idempotency_key, shard_index)
   WHERE idempotency_key IS NOT NULL;
 
+-- What a run waits or waited for, in the order of its task's dependencies: runs of a round by id, fire times of upstream
+-- tasks by `slot`. Settled once it has a state.
+CREATE TABLE run_upstreams (
+  run_id          BIGINT NOT NULL,
+  upstream_id     BIGINT NOT NULL,
+  slot            TIMESTAMPTZ,  -- nothing: a run of a round, or the next run of a task without a schedule
+  upstream_run_id BIGINT,       -- of the shards that run for one fire time, the one that counts
+  position        INTEGER NOT NULL,
+  state           TEXT CHECK (state IN ('succeeded', 'failed', 'timed_out', 'cancelled', 'skipped')),
+  PRIMARY KEY (run_id, position)
+);
+CREATE INDEX run_upstreams_open ON run_upstreams (upstream_id, slot) WHERE state IS NULL;
+CREATE INDEX run_upstreams_of_waiting ON run_upstreams (run_id) WHERE state IS NULL;
+CREATE INDEX run_upstreams_bound ON run_upstreams (upstream_run_id) WHERE upstream_run_id IS NOT NULL;
+
 -- The last guard of two promises: a run that has ended stays as it is, and a token never goes back. The condition stands
 -- at the trigger and not in the function: a row that may change costs no call. AFTER, because a trigger before the update
 -- would have every row read and locked once more, which doubles the price of the update.
@@ -135,6 +150,12 @@ CREATE TABLE task_attempts (
   reason        TEXT NOT NULL,
   message       TEXT NOT NULL,
   PRIMARY KEY (run_id, number)
+);
+
+-- What runs that ended well left for those that run after them.
+CREATE TABLE run_outputs (
+  run_id BIGINT PRIMARY KEY,
+  output TEXT NOT NULL  -- JSON object
 );
 
 -- One row for each fire time and shard, or for a range of fire times that were skipped together.

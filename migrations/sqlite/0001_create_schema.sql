@@ -107,6 +107,22 @@ CREATE INDEX task_runs_not_succeeded ON task_runs (state, id) WHERE ended_at IS 
 CREATE UNIQUE INDEX task_runs_idempotency ON task_runs (task_id, idempotency_key, shard_index)
   WHERE idempotency_key IS NOT NULL;
 
+-- What a run waits or waited for, in the order of its task's dependencies: runs of a round by id, fire times of upstream
+-- tasks by `slot`. Settled once it has a state. Written by the transaction that makes the run: no foreign key.
+CREATE TABLE run_upstreams (
+  run_id          INTEGER NOT NULL,
+  position        INTEGER NOT NULL,
+  upstream_id     INTEGER NOT NULL,
+  slot            INTEGER,  -- nothing: a run of a round, or the next run of a task without a schedule
+  upstream_run_id INTEGER,  -- of the shards that run for one fire time, the one that counts
+  state           TEXT CHECK (state IS NULL OR state = 'succeeded' OR state = 'failed' OR state = 'timed_out'
+                              OR state = 'cancelled' OR state = 'skipped'),
+  PRIMARY KEY (run_id, position)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX run_upstreams_open ON run_upstreams (upstream_id, slot) WHERE state IS NULL;
+CREATE INDEX run_upstreams_of_waiting ON run_upstreams (run_id) WHERE state IS NULL;
+CREATE INDEX run_upstreams_bound ON run_upstreams (upstream_run_id) WHERE upstream_run_id IS NOT NULL;
+
 -- The last guard of two promises: a run that has ended stays as it is, and a token never goes back.
 -- FAIL, not ABORT, and the hot statements say UPDATE OR FAIL: undoing one statement alone, which our transactions never
 -- need, makes SQLite keep a copy of every page that the statement touches. That doubles the cost of an update.
@@ -136,6 +152,12 @@ CREATE TABLE task_attempts (
   log_lines     INTEGER NOT NULL,
   PRIMARY KEY (run_id, number)
 ) STRICT, WITHOUT ROWID;
+
+-- What runs that ended well left for those that run after them.
+CREATE TABLE run_outputs (
+  run_id INTEGER PRIMARY KEY,
+  output TEXT NOT NULL  -- JSON object
+) STRICT;
 
 -- One row for each fire time and shard, or for a range of fire times that were skipped together. Written by the
 -- transaction that has just updated the task: no foreign key looks for it again.

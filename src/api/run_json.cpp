@@ -86,6 +86,16 @@ void write_attempt(JsonWriter& json, const domain::Attempt& attempt) {
   json.member("exit_code", attempt.exit_code).member("http_status", attempt.http_status).end_object();
 }
 
+void write_upstream_run(JsonWriter& json, const domain::UpstreamRun& upstream) {
+  json.begin_object()
+      .member("task_id", upstream.task)
+      .member("task_name", upstream.task_name)
+      .member("slot", upstream.slot)
+      .member("run_id", upstream.run)
+      .member("state", upstream.state.transform([](domain::RunState it) { return name_of(it); }))
+      .end_object();
+}
+
 void write_explained(JsonWriter& json, const application::RunExplained& explained) {
   json.begin_object()
       .member("run_id", explained.run.id)

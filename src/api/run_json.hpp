@@ -10,6 +10,7 @@ namespace scheduler::api {
 
 void write_run(JsonWriter& json, const domain::TaskRun& run);
 void write_attempt(JsonWriter& json, const domain::Attempt& attempt);
+void write_upstream_run(JsonWriter& json, const domain::UpstreamRun& upstream);
 void write_explained(JsonWriter& json, const application::RunExplained& explained);
 void write_explained(JsonWriter& json, const application::TaskExplained& explained);
 void write_new_runs(JsonWriter& json, const application::NewRuns& made);

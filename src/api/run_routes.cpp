@@ -44,6 +44,24 @@ Async<Reply> list_attempts(const Context& context, const Request& request) {
   co_return success(context, json.take());
 }
 
+Async<Reply> get_output(const Context& context, const Request& request) {
+  CO_UNWRAP(const auto id, run_id(request));
+  CO_ENSURE(no_query(request));
+  CO_TRY(const auto output, context.services.runs.output(id));
+  JsonWriter json;
+  json.begin_object().member("run_id", id).key("output").raw(output).end_object();
+  co_return success(context, json.take());
+}
+
+Async<Reply> list_upstreams(const Context& context, const Request& request) {
+  CO_UNWRAP(const auto id, run_id(request));
+  CO_ENSURE(no_query(request));
+  CO_TRY(const auto upstreams, context.services.runs.upstreams(id));
+  JsonWriter json;
+  json.begin_object().key("items").array(upstreams, write_upstream_run).end_object();
+  co_return success(context, json.take());
+}
+
 Async<Reply> explain_run(const Context& context, const Request& request) {
   CO_UNWRAP(const auto id, run_id(request));
   CO_ENSURE(no_query(request));
@@ -73,6 +91,8 @@ constexpr auto kRoutes = std::to_array<Route>({
     {"GET", "/api/runs/{id}", get_run, Permission::task_read},
     {"GET", "/api/task-runs/{id}", get_run, Permission::task_read},
     {"GET", "/api/runs/{id}/attempts", list_attempts, Permission::task_read},
+    {"GET", "/api/runs/{id}/output", get_output, Permission::task_read},
+    {"GET", "/api/runs/{id}/upstreams", list_upstreams, Permission::task_read},
     {"GET", "/api/runs/{id}/why", explain_run, Permission::task_read},
     {"POST", "/api/runs/{id}/cancel", cancel_run, Permission::task_write},
     {"POST", "/api/runs/{id}/retry", retry_run, Permission::task_write},

@@ -15,6 +15,8 @@
 
 namespace scheduler::application {
 
+inline constexpr std::size_t kUpstreamBytesMax = 1 << 20;
+
 // One attempt to make, with everything a worker needs for it: workers never see the store.
 struct TaskExecution {
   RunId run;
@@ -28,6 +30,11 @@ struct TaskExecution {
   std::optional<TimePoint> slot;
   int shard_index = 0;
   int shard_total = 1;
+  // What the runs left that this one waited for; nothing: it waited for none. By the names of the tasks:
+  //   {"extract":{"run_id":12,"state":"succeeded","slot":null,"shard_index":0,"output":{"rows":1200}},
+  //    "hourly":{"runs":[{"run_id":13, … }, … ]}}     where it is not exactly one run; `output` may be null
+  std::optional<std::string> upstream;        // a JSON object as text, at most kUpstreamBytesMax
+  std::optional<std::string> upstream_fault;  // it cannot be handed over: the attempt fails, with this sentence
 };
 
 // News of an attempt: it began, or it ended (then `outcome` is set). A short attempt sends only the second.

@@ -15,6 +15,13 @@ constexpr std::size_t kLogPageBytes = 1 << 20;
 // Output travels beside the report that ends a run; later than this after the end it is not coming any more.
 constexpr Micros kLogsLateMax = 5s;
 
+std::string why_no_output(const domain::TaskRun& run) {
+  if (!domain::is_terminal(run.state))
+    return fmt::format("it is {}, and leaves one when it has succeeded", name_of(run.state));
+  if (run.state == domain::RunState::succeeded) return "it succeeded and wrote none";
+  return fmt::format("it ended {}, and only a run that succeeds leaves one", name_of(run.state));
+}
+
 class RunServiceImpl final : public RunService {
  public:
   explicit RunServiceImpl(ServiceFactory::Ports ports) : ports_(ports) {}
@@ -36,6 +43,14 @@ class RunServiceImpl final : public RunService {
   }
 
   Async<std::vector<domain::Attempt>> attempts(RunId id) override { return ports_.store.runs().attempts(id); }
+
+  Async<std::string> output(RunId id) override {
+    CO_TRY(const auto run, ports_.store.runs().get(id));
+    CO_TRY(auto output, ports_.store.runs().output(id));
+    if (output) co_return *std::move(output);
+    co_return fail(ErrorKind::NotFound, fmt::format("run {} has no output: {}", id.value, why_no_output(run)));
+  }
+  Async<std::vector<domain::UpstreamRun>> upstreams(RunId id) override { return ports_.store.runs().upstreams(id); }
 
   Async<RunExplained> why(RunId id) override {
     domain::WhyView view;

@@ -29,6 +29,10 @@ class RunService {
   virtual Async<domain::TaskRun> wait(RunId id, Micros wait_max) = 0;
   virtual Async<Page<domain::TaskRun>> list(RunFilter filter, Paging paging) = 0;
   virtual Async<std::vector<domain::Attempt>> attempts(RunId id) = 0;
+  // What it left for those that run after it, a JSON object as text. NotFound, with the reason, where it left nothing.
+  virtual Async<std::string> output(RunId id) = 0;
+  // What it waits or waited for, in the order of its task's dependencies.
+  virtual Async<std::vector<domain::UpstreamRun>> upstreams(RunId id) = 0;
   // Why it has not started, or why it ended as it did.
   virtual Async<RunExplained> why(RunId id) = 0;
   // Output of one attempt (default: the last one) after line `after_line`. Validation for an attempt that never was.

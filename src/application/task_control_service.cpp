@@ -17,7 +17,7 @@ class TaskControlServiceImpl final : public TaskControlService {
 
   Async<NewRuns> trigger_task(TaskId id, TriggerRequest request) override {
     CO_TRY(const auto task, ports_.store.tasks().get(id));
-    if (request.parameters) CO_ENSURE(check_parameters(task.spec.task_type, *request.parameters));
+    if (request.parameters) CO_CHECK(check_parameters(task.spec, *request.parameters));
     CO_ENSURE(check_key(request.idempotency_key));
     NewRun run{.task = id,
                .trigger = domain::Trigger::manual,
@@ -93,13 +93,21 @@ class TaskControlServiceImpl final : public TaskControlService {
   }
 
  private:
-  SchedulerResult<void> check_parameters(std::string_view task_type, std::string_view parameters) const {
+  Async<void> check_parameters(domain::TaskSpec spec, std::string parameters) {
     if (parameters.size() > domain::kParameterBytesMax)
-      return fail(ErrorKind::PayloadTooLarge,
-                  fmt::format("parameters are limited to {} bytes", domain::kParameterBytesMax));
-    auto faults = ports_.parameters.check(task_type, parameters);
-    if (faults.empty()) return {};
-    return fail(ErrorKind::Validation, fmt::format("{}: {}", faults[0].pointer, faults[0].message), faults);
+      co_return fail(ErrorKind::PayloadTooLarge,
+                     fmt::format("parameters are limited to {} bytes", domain::kParameterBytesMax));
+    std::vector<std::string> upstreams;
+    for (const auto id : spec.dependencies) {
+      auto task = co_await ports_.store.tasks().get(id);
+      if (task)
+        upstreams.push_back(std::move(task->spec.name));
+      else if (task.error().kind != ErrorKind::TaskNotFound)
+        co_return std::unexpected(std::move(task).error());
+    }
+    auto faults = ports_.parameters.check(spec.task_type, parameters, upstreams);
+    if (faults.empty()) co_return SchedulerResult<void>{};
+    co_return fail(ErrorKind::Validation, fmt::format("{}: {}", faults[0].pointer, faults[0].message), faults);
   }
 
   static SchedulerResult<void> check_key(const std::optional<std::string>& key) {

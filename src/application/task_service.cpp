@@ -212,7 +212,8 @@ class TaskServiceImpl final : public TaskService {
     spec.dependencies = std::move(resolved.ids);
     faults.add(std::move(resolved.faults));
     faults.add(domain::validate(spec));
-    if (!faults.judged("/task_type")) faults.add(ports_.parameters.check(spec.task_type, spec.parameters));
+    if (!faults.judged("/task_type"))
+      faults.add(ports_.parameters.check(spec.task_type, spec.parameters, resolved.names));
     faults.add(check_schedule(spec, created_at, fires_after));
     if (!faults.none()) co_return std::unexpected(std::move(faults).error());
     co_return spec;
@@ -229,6 +230,7 @@ class TaskServiceImpl final : public TaskService {
 
   struct Resolved {
     std::vector<TaskId> ids;
+    std::vector<std::string> names;
     std::vector<FieldError> faults;
   };
   Async<Resolved> resolve(std::vector<TaskRef> refs) {
@@ -244,12 +246,14 @@ class TaskServiceImpl final : public TaskService {
             {pointer, fmt::format("task '{}' runs in {} shards, and no task can run after a sharded one "
                                   "yet: give it one shard, or trigger this task from its command",
                                   task->spec.name, task->spec.shard_count)});
-      if (task)
+      if (task) {
         all.ids.push_back(task->id);
-      else
+        all.names.push_back(task->spec.name);
+      } else {
         all.faults.push_back(
             {pointer, id ? fmt::format("there is no task {}", id->value)
                          : fmt::format("there is no task named '{}'", std::get<std::string>(refs[i]))});
+      }
     }
     co_return all;
   }

@@ -19,6 +19,8 @@ const std::vector<Column> kRunColumns = {
 const std::vector<Column> kAttemptColumns = {{"ATTEMPT", "number"},     {"STATE", "state"},      {"WORKER", "worker"},
                                              {"STARTED", "started_at"}, {"TOOK", "duration_ms"}, {"REASON", "reason"},
                                              {"MESSAGE", "message"}};
+const std::vector<Column> kUpstreamColumns = {
+    {"TASK", "task_name"}, {"FIRE TIME", "slot"}, {"RUN", "run_id"}, {"STATE", "state"}};
 const std::vector<std::string> kStates = {"waiting", "pending",   "dispatched", "running", "succeeded",
                                           "failed",  "timed_out", "cancelled",  "skipped"};
 
@@ -219,6 +221,37 @@ Verb attempts_verb(Session& session) {
           }};
 }
 
+Verb output_verb(Session& session) {
+  auto id = std::make_shared<std::string>();
+  return {"output",
+          "Print what a run left for those that run after it, as JSON.",
+          {run_argument(*id)},
+          [&session, id]() -> Outcome<Exit> {
+            TRY(const auto run, run_id(*id));
+            TRY(const auto api, session.api());
+            TRY(const auto data, api.get(fmt::format("/api/runs/{}/output", run)));
+            const auto* output = member_of(data, "output");
+            if (session.format == "table")
+              session.ports.out << output_line(json::serialize(output ? *output : json::value())) << '\n';
+            else
+              session.output().one(output ? *output : json::value());
+            return Exit::ok;
+          }};
+}
+
+Verb upstreams_verb(Session& session) {
+  auto id = std::make_shared<std::string>();
+  return {"upstreams", "Show what a run waits or waited for.", {run_argument(*id)}, [&session, id]() -> Outcome<Exit> {
+            TRY(const auto run, run_id(*id));
+            TRY(const auto api, session.api());
+            TRY(const auto data, api.get(fmt::format("/api/runs/{}/upstreams", run)));
+            const auto items = array_in(data, "items");
+            session.output().list(data, items, kUpstreamColumns);
+            if (items.empty() && session.format == "table") session.talk("it waits for no other run");
+            return Exit::ok;
+          }};
+}
+
 Verb why_verb(Session& session) {
   auto id = std::make_shared<std::string>();
   return {"why",
@@ -239,7 +272,8 @@ Noun run_commands(Session& session) {
   return {"run",
           "Runs: one execution of a task each.",
           {list_verb(session), get_verb(session), logs_verb(session), watch_verb(session), wait_verb(session),
-           cancel_verb(session), retry_verb(session), attempts_verb(session), why_verb(session)}};
+           cancel_verb(session), retry_verb(session), attempts_verb(session), upstreams_verb(session),
+           output_verb(session), why_verb(session)}};
 }
 
 }  // namespace scheduler::cli

@@ -28,6 +28,8 @@ const std::vector<Column> kRunColumns = {{"ID", "id"},        {"STATE", "state"}
 struct TaskOptions {
   std::optional<std::string> name, file, type, command, description, schedule, timezone, parameters, timeout;
   std::optional<std::string> trigger_rule, overlap, misfire, misfire_grace, catch_up_window, delivery;
+  std::vector<std::string> retry_reasons, retry_exit_codes, retry_http_statuses;
+  std::optional<int> max_lost_attempts;
   std::vector<std::string> params, labels, worker_labels, upstream;
   std::optional<int> retries, priority, shards;
   bool paused = false, no_schedule = false;
@@ -64,6 +66,23 @@ std::vector<Option> task_options(TaskOptions& it) {
        .into = &it.params},
       {.names = "--timeout", .value = "30s", .doc = "of one attempt; default 5m", .into = &it.timeout},
       {.names = "--retries", .value = "N", .doc = "attempts after the first, 0 to 10", .into = &it.retries},
+      {.names = "--retry-on",
+       .value = "REASON",
+       .doc = "only attempts that ended so are tried again; may be repeated",
+       .into = &it.retry_reasons,
+       .words = {"exit_code", "signal", "http_status", "executor_error", "timeout", "output_invalid"}},
+      {.names = "--retry-exit-code",
+       .value = "CODE",
+       .doc = "of those that ended with an exit code, only these; may be repeated",
+       .into = &it.retry_exit_codes},
+      {.names = "--retry-http-status",
+       .value = "STATUS",
+       .doc = "of those whose answer was refused, only these; may be repeated",
+       .into = &it.retry_http_statuses},
+      {.names = "--max-lost-attempts",
+       .value = "N",
+       .doc = "workers it may lose before it is given up, 1 to 10; default 3",
+       .into = &it.max_lost_attempts},
       {.names = "--label", .value = "KEY=VALUE", .doc = "for people; may be repeated", .into = &it.labels},
       {.names = "--worker-label",
        .value = "KEY=VALUE",
@@ -172,6 +191,32 @@ void set_if(json::object& body, const char* field, const std::optional<T>& value
   if (value) body[field] = *value;
 }
 
+Outcome<json::array> parse_codes(const std::vector<std::string>& given, std::string_view option) {
+  json::array codes;
+  for (const auto& text : given) {
+    const auto code = parse_id(text);
+    if (!code) return failed(Exit::usage, fmt::format("{}: '{}' is not a whole number", option, text));
+    codes.emplace_back(*code);
+  }
+  return codes;
+}
+
+// What an option names replaces that list alone.
+Outcome<void> set_retry_on(json::object& body, const TaskOptions& it) {
+  TRY(auto exit_codes, parse_codes(it.retry_exit_codes, "--retry-exit-code"));
+  TRY(auto http_statuses, parse_codes(it.retry_http_statuses, "--retry-http-status"));
+  const auto set = [&body](const char* list, json::array items) {
+    if (items.empty()) return;
+    auto& rules = body["retry_on"];
+    if (!rules.is_object()) rules.emplace_object();
+    rules.get_object()[list] = std::move(items);
+  };
+  set("reasons", json::array(it.retry_reasons.begin(), it.retry_reasons.end()));
+  set("exit_codes", std::move(exit_codes));
+  set("http_statuses", std::move(http_statuses));
+  return {};
+}
+
 // Members of the file stay, but for those that an option names. A command implies the type only of a new task.
 Outcome<json::object> task_body(const Session& session, const TaskOptions& it, bool is_new) {
   json::object body;
@@ -191,6 +236,8 @@ Outcome<json::object> task_body(const Session& session, const TaskOptions& it, b
     body["timeout_seconds"] = timeout.count();
   }
   set_if(body, "max_retries", it.retries);
+  CHECK(set_retry_on(body, it));
+  set_if(body, "max_lost_attempts", it.max_lost_attempts);
   set_if(body, "priority", it.priority);
   set_if(body, "shard_count", it.shards);
   set_if(body, "trigger_rule", it.trigger_rule);

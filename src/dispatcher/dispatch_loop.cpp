@@ -10,6 +10,7 @@ namespace {
 using namespace application;
 
 constexpr int kBatchMax = 1000;
+constexpr std::size_t kUpstreamBytesOfTick = 16 << 20;
 
 Tick rest_until(std::optional<TimePoint> due, TimePoint now) {
   return {.rest = due ? std::clamp<Micros>(*due - now, Micros{0}, kPoll) : kPoll};
@@ -39,14 +40,16 @@ Async<Tick> DispatchLoop::tick() {
 
   CO_TRY(auto due, runs_.due(wanted.routes, static_cast<std::size_t>(wanted.runs_max)));
   std::vector<domain::Candidate> candidates;
-  std::unordered_map<RunId, TaskExecution> work;
+  Work work;
   for (auto& it : due) {
-    work.emplace(it.candidate.run, std::move(it.execution));
-    candidates.push_back(std::move(it.candidate));
+    candidates.push_back(it.candidate);
+    const auto run = it.candidate.run;
+    work.emplace(run, std::move(it));
   }
-  const auto plan = domain::plan_dispatch(candidates, view.workers, strategy_, dice_);
+  auto plan = domain::plan_dispatch(candidates, view.workers, strategy_, dice_);
   dice_ += plan.size();
   if (plan.empty()) co_return rest_until(view.next_due, view.now);
+  CO_CHECK(add_upstreams(plan, work));
 
   CO_TRY(const auto won, runs_.mark_dispatched(to_rows(plan, view.workers)));
   assert(won.size() == plan.size());
@@ -55,12 +58,28 @@ Async<Tick> DispatchLoop::tick() {
   for (std::size_t i = 0; i < plan.size(); ++i) {
     if (!won[i]) continue;
     mine.push_back(plan[i]);
-    executions.push_back(std::move(work.at(plan[i].run)));
+    executions.push_back(std::move(work.at(plan[i].run).execution));
   }
   metrics_.add(Counter::runs_dispatched, mine.size());
   const auto sent = mine.size();
   co_await publish(std::move(view.workers), std::move(mine), std::move(executions));
   co_return Tick{.done = sent, .rest = Micros{0}};
+}
+
+// What upstream runs left goes along, as much at a time as memory is for it: what is left out of the plan comes next.
+Async<void> DispatchLoop::add_upstreams(std::vector<domain::Assignment>& plan, Work& work) {
+  std::vector<RunId> runs;
+  for (const auto& it : plan)
+    if (work.at(it.run).has_upstreams) runs.push_back(it.run);
+  if (runs.empty()) co_return SchedulerResult<void>{};
+  CO_TRY(auto outputs, runs_.upstream_outputs(std::move(runs), kUpstreamBytesOfTick));
+  std::erase_if(
+      plan, [&](const domain::Assignment& it) { return work.at(it.run).has_upstreams && !outputs.contains(it.run); });
+  for (auto& [run, output] : outputs) {
+    work.at(run).execution.upstream = std::move(output.json);
+    work.at(run).execution.upstream_fault = std::move(output.fault);
+  }
+  co_return SchedulerResult<void>{};
 }
 
 // The same work with the same token: should the queue have taken it all the same, the worker refuses the second one.

@@ -20,6 +20,8 @@ class DispatchLoop final : public Loop {
   Async<Tick> tick() override;
 
  private:
+  using Work = std::unordered_map<RunId, application::DueRun>;
+  Async<void> add_upstreams(std::vector<domain::Assignment>& plan, Work& work);
   Async<void> send_again();
   asio::awaitable<void> publish(std::vector<domain::WorkerLoad> workers, std::vector<domain::Assignment> won,
                                 std::vector<application::TaskExecution> work);

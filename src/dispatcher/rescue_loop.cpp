@@ -17,31 +17,33 @@ AssignedRun holder_of(const domain::TaskRun& run) {
       .run = run.id, .token = run.token, .incarnation = run.incarnation.value_or(IncarnationId{}), .state = run.state};
 }
 
-Ended lost(const RunContext& it, TimePoint now) {
-  const auto worker = it.run.worker.value_or(WorkerId{}).value;
+// Its worker has no say in it any more.
+Ended revoked(const RunContext& it, domain::Outcome outcome, domain::AfterAttempt next, TimePoint now) {
+  outcome.message = domain::message_of(outcome, next);
   return {.run = it.run.id,
           .token = it.run.token,
-          .attempt_state = domain::AttemptState::lost,
-          .outcome = {.state = domain::AttemptState::lost,
-                      .reason = domain::Reason::worker_lost,
-                      .message = fmt::format("worker '{}' was lost during attempt {}", worker, it.run.attempt)},
+          .attempt_state = outcome.state,
+          .outcome = std::move(outcome),
           .ended_at = now,
-          .next = domain::after_loss(it.policy, it.run, now),
+          .next = std::move(next),
           .revoke = true};
+}
+
+Ended lost(const RunContext& it, TimePoint now) {
+  const auto worker = it.run.worker.value_or(WorkerId{}).value;
+  domain::Outcome outcome{.state = domain::AttemptState::lost,
+                          .reason = domain::Reason::worker_lost,
+                          .message = fmt::format("worker '{}' was lost during attempt {}", worker, it.run.attempt)};
+  return revoked(it, std::move(outcome), domain::after_loss(it.policy, it.run, now), now);
 }
 
 // The worker should have ended it long ago: it hangs, or its clock does.
 Ended overdue(const RunContext& it, TimePoint now) {
-  const domain::Outcome outcome{.state = domain::AttemptState::timed_out,
-                                .reason = domain::Reason::timeout,
-                                .message = "ran past its timeout, and its worker did not stop it"};
-  return {.run = it.run.id,
-          .token = it.run.token,
-          .attempt_state = domain::AttemptState::timed_out,
-          .outcome = outcome,
-          .ended_at = now,
-          .next = domain::after_attempt(it.policy, it.run, outcome, now),
-          .revoke = true};
+  domain::Outcome outcome{.state = domain::AttemptState::timed_out,
+                          .reason = domain::Reason::timeout,
+                          .message = "ran past its timeout, and its worker did not stop it"};
+  auto next = domain::after_attempt(it.policy, it.run, outcome, now);
+  return revoked(it, std::move(outcome), std::move(next), now);
 }
 
 }  // namespace

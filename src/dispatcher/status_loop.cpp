@@ -46,14 +46,16 @@ std::optional<TimePoint> start_of(const StatusUpdate& report, TimePoint now) {
 
 Ended ended(const StatusUpdate& report, domain::AfterAttempt next, TimePoint now) {
   const auto began = start_of(report, now);
+  auto outcome = *report.outcome;
+  outcome.message = domain::message_of(outcome, next);
   return {.run = report.run,
           .token = report.token,
-          .attempt_state = report.outcome->state,
-          .outcome = *report.outcome,
+          .attempt_state = outcome.state,
+          .outcome = std::move(outcome),
           .started_at = began,
           .ended_at = began ? *began + report.duration : now,
           .log_lines = report.log_lines,
-          .next = next};
+          .next = std::move(next)};
 }
 
 // Most reports say all that is needed: their runs are not read, the guard of the write looks at them.

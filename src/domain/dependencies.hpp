@@ -9,9 +9,20 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace scheduler::domain {
+
+// What a run waits or waited for: a run of an upstream task, or the one of that task's fire time.
+struct UpstreamRun {
+  TaskId task;
+  std::string task_name;          // as it is now; filled when read
+  std::optional<TimePoint> slot;  // the upstream's fire time, where that is what the run waits for
+  std::optional<RunId> run;       // nothing: there is none yet, or the fire time made none
+  std::optional<RunState> state;  // how it ended, a terminal one; nothing: it has not
+  bool operator==(const UpstreamRun&) const = default;
+};
 
 using DependencyGraph = std::map<TaskId, std::vector<TaskId>>;  // task -> its upstreams
 

@@ -1,11 +1,27 @@
 #include "domain/retry.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cassert>
 #include <cmath>
 
 namespace scheduler::domain {
 namespace {
+
+bool allows(const auto& list, auto item) { return list.empty() || std::ranges::find(list, item) != list.end(); }
+
+// "" where retry_on lets another attempt follow.
+std::string excluded_by(const RetryOn& rules, const Outcome& outcome) {
+  if (!allows(rules.reasons, outcome.reason))
+    return fmt::format("not tried again: retry_on.reasons does not name {}", name_of(outcome.reason));
+  if (outcome.reason == Reason::exit_code && outcome.exit_code && !allows(rules.exit_codes, *outcome.exit_code))
+    return fmt::format("not tried again: retry_on.exit_codes does not hold {}", *outcome.exit_code);
+  if (outcome.reason == Reason::http_status && outcome.http_status &&
+      !allows(rules.http_statuses, *outcome.http_status))
+    return fmt::format("not tried again: retry_on.http_statuses does not hold {}", *outcome.http_status);
+  return {};
+}
 
 // SplitMix64's finalizer (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
 constexpr std::uint64_t mix(std::uint64_t x) {
@@ -43,12 +59,20 @@ std::optional<End> certain_end(const Outcome& outcome) {
   return End{end_state(outcome.state)};
 }
 
+std::string message_of(const Outcome& outcome, const AfterAttempt& next) {
+  const auto* end = std::get_if<End>(&next);
+  if (end == nullptr || end->note.empty()) return outcome.message;
+  return outcome.message.empty() ? end->note : outcome.message + "; " + end->note;
+}
+
 AfterAttempt after_attempt(const Policy& policy, const TaskRun& run, const Outcome& outcome, TimePoint now) {
   if (const auto end = certain_end(outcome)) return *end;
   if (outcome.state == AttemptState::lost) return after_loss(policy, run, now);  // it stopped in the middle of it
   const int used = run.attempt - run.lost_attempts;  // tries that count against the budget, this one included
   if (run.cancel_requested()) return End{RunState::cancelled};
   if (outcome.permanent || used > policy.max_retries) return End{end_state(outcome.state)};
+  if (auto why = excluded_by(policy.retry_on, outcome); !why.empty())
+    return End{end_state(outcome.state), std::move(why)};
   const auto asked = std::min(outcome.retry_after.value_or(Millis{0}), kRetryAfterMax);
   const auto wait = std::max(backoff(policy.backoff, run.id, run.attempt + 1), asked);
   return RetryAt{now + wait};
@@ -56,9 +80,14 @@ AfterAttempt after_attempt(const Policy& policy, const TaskRun& run, const Outco
 
 AfterAttempt after_loss(const Policy& policy, const TaskRun& run, TimePoint now) {
   if (run.cancel_requested()) return End{RunState::cancelled};
-  if (policy.delivery == Delivery::at_most_once || run.lost_attempts + 1 >= kLostAttemptsMax)
-    return End{RunState::failed};
-  return RetryAt{now};
+  if (policy.delivery == Delivery::at_most_once)
+    return End{RunState::failed, "not given to another worker: its delivery is at_most_once"};
+  const int lost = run.lost_attempts + 1;
+  if (lost < policy.max_lost_attempts) return RetryAt{now};
+  const auto earlier = run.lost_workers.empty() ? std::string() : run.lost_workers + ", ";
+  return End{RunState::failed,
+             fmt::format("not given to another worker: it has lost {} of them ({}{}), and max_lost_attempts is {}",
+                         lost, earlier, run.worker.value_or(WorkerId{"?"}).value, policy.max_lost_attempts)};
 }
 
 }  // namespace scheduler::domain

@@ -63,7 +63,7 @@ void check_retry_on(const RetryOn& rules, std::vector<FieldError>& errors) {
   for (std::size_t i = 0; i < rules.reasons.size(); ++i)
     if (std::ranges::find(kRetryReasons, rules.reasons[i]) == kRetryReasons.end())
       errors.push_back({fmt::format("/retry_on/reasons/{}", i),
-                        "must be exit_code, signal, http_status, executor_error or timeout"});
+                        "must be exit_code, signal, http_status, executor_error, timeout or output_invalid"});
   if (rules.exit_codes.size() > kRetryCodesMax)
     errors.push_back({"/retry_on/exit_codes", fmt::format("must have at most {} entries", kRetryCodesMax)});
   if (rules.http_statuses.size() > kRetryCodesMax)

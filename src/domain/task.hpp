@@ -58,8 +58,9 @@ struct RetryOn {
   std::vector<int> http_statuses;  // 100–599: of one that failed with http_status, only these
   bool operator==(const RetryOn&) const = default;
 };
-inline constexpr auto kRetryReasons = std::to_array<Reason>(
-    {Reason::exit_code, Reason::signal, Reason::http_status, Reason::executor_error, Reason::timeout});
+inline constexpr auto kRetryReasons =
+    std::to_array<Reason>({Reason::exit_code, Reason::signal, Reason::http_status, Reason::executor_error,
+                           Reason::timeout, Reason::output_invalid});
 
 // What a person writes. Defaults are the defaults of the API.
 struct TaskSpec {

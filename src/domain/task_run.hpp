@@ -37,12 +37,14 @@ enum class Reason {
   misfire,  // decided too late
   paused,   // the task was paused at that fire time
   cancelled_by_user,
-  shutdown,  // the worker stopped before the attempt could end
+  shutdown,        // the worker stopped before the attempt could end
+  output_invalid,  // it ended well, but what it left as its output is none
+  output_missing,  // what it asks of its upstreams' outputs is not there, or more than can be handed over
 };
 constexpr auto enum_names(Reason) {
   return std::to_array<std::string_view>({"none", "exit_code", "signal", "http_status", "executor_error", "timeout",
                                           "worker_lost", "dependency_failed", "overlap", "misfire", "paused",
-                                          "cancelled_by_user", "shutdown"});
+                                          "cancelled_by_user", "shutdown", "output_invalid", "output_missing"});
 }
 
 // Who asked for the run.
@@ -64,9 +66,10 @@ struct TaskRun {
   RunState state = RunState::pending;
   int priority = 5;
   TimePoint created_at{};
-  TimePoint due_at{};     // not before; while pending after a failed attempt: the end of the backoff
-  int attempt = 0;        // the current or last one
-  int lost_attempts = 0;  // attempts whose worker was lost; they have a budget of their own
+  TimePoint due_at{};        // not before; while pending after a failed attempt: the end of the backoff
+  int attempt = 0;           // the current or last one
+  int lost_attempts = 0;     // attempts whose worker was lost; they have a budget of their own
+  std::string lost_workers;  // "w1, w2": the workers of these; filled where a decision is made
   Token token = 0;
   std::optional<WorkerId> worker;
   std::optional<IncarnationId> incarnation;

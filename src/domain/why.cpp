@@ -1,5 +1,7 @@
 #include "domain/why.hpp"
 
+#include "domain/retry.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -193,11 +195,18 @@ std::string remedy_of(const TaskRun& run) {
     case Reason::executor_error:
       return fmt::format("mend the task's parameters, or the host of worker '{}'",
                          run.worker ? run.worker->value : "?");
+    case Reason::output_invalid:
+      return fmt::format(
+          "let it write one JSON object of at most {} bytes, or nothing; its output: scheduler-cli run logs {}",
+          kOutputBytesMax, id);
+    case Reason::output_missing:
+      return "look at what its upstream runs left: scheduler-cli run output ID; then mend the task's parameters";
     case Reason::timeout:
       return "find out what it waited for, or raise the task's timeout_seconds";
     case Reason::worker_lost:
-      return fmt::format("look at the log of worker '{}'; a run that kills its workers is given up",
-                         run.worker ? run.worker->value : "?");
+      return fmt::format(
+          "look at the log of worker '{}'; a run that kills its workers is given up after max_lost_attempts",
+          run.worker ? run.worker->value : "?");
     case Reason::dependency_failed:
       return "run the upstream task again once it is mended";
     case Reason::overlap:

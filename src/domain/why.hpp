@@ -54,6 +54,8 @@ enum class GateCode {
   paused,
   cancelled_by_user,
   shutdown,
+  output_invalid,
+  output_missing,
 };
 constexpr auto enum_names(GateCode) {
   return std::to_array<std::string_view>({"task_paused",
@@ -88,7 +90,9 @@ constexpr auto enum_names(GateCode) {
                                           "misfire",
                                           "paused",
                                           "cancelled_by_user",
-                                          "shutdown"});
+                                          "shutdown",
+                                          "output_invalid",
+                                          "output_missing"});
 }
 
 struct Gate {

@@ -11,7 +11,7 @@
 namespace scheduler::domain {
 
 BOOST_DESCRIBE_STRUCT(Held, (), (run, token))
-BOOST_DESCRIBE_STRUCT(Outcome, (), (state, reason, message, exit_code, http_status, permanent, retry_after))
+BOOST_DESCRIBE_STRUCT(Outcome, (), (state, reason, message, exit_code, http_status, permanent, retry_after, output))
 BOOST_DESCRIBE_STRUCT(WorkerInfo, (),
                       (id, incarnation, host, pid, version, task_types, labels, slots, capacity, busy, load,
                        memory_bytes, state))
@@ -28,7 +28,7 @@ namespace scheduler::application {
 
 BOOST_DESCRIBE_STRUCT(TaskExecution, (),
                       (run, task, task_name, task_type, parameters, attempt, token, timeout, slot, shard_index,
-                       shard_total))
+                       shard_total, upstream, upstream_fault))
 BOOST_DESCRIBE_STRUCT(StatusUpdate, (),
                       (run, attempt, token, incarnation, age, duration, outcome, unstarted, log_lines))
 BOOST_DESCRIBE_STRUCT(WorkerHeartbeat, (), (worker, held, leaving))

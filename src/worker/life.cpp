@@ -278,7 +278,12 @@ asio::awaitable<void> Life::attempt(std::shared_ptr<HeldRun> run) {
   if (deadlines_.emplace(deadline, run).first == deadlines_.begin()) deadline_->notify();
 
   domain::Outcome outcome;
-  if (auto* executor = ports_.executors.find(work.task_type)) {
+  if (work.upstream_fault) {
+    outcome = {.state = domain::AttemptState::failed,
+               .reason = domain::Reason::output_missing,
+               .message = *work.upstream_fault,
+               .permanent = true};
+  } else if (auto* executor = ports_.executors.find(work.task_type)) {
     outcome = co_await executor->execute(work, *output, run->stop);
   } else {
     outcome = {.state = domain::AttemptState::failed,

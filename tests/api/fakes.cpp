@@ -224,6 +224,21 @@ Async<Page<TaskRun>> FakeRuns::list(application::RunFilter filter, Paging paging
   });
 }
 
+Async<std::string> FakeRuns::output(RunId id) {
+  CO_TRY(const auto run, get(id));
+  const auto found = left.find(id.value);
+  if (found == left.end()) co_return fail(ErrorKind::NotFound, fmt::format("run {} has no output", id.value));
+  co_return found->second;
+}
+
+Async<std::vector<domain::UpstreamRun>> FakeRuns::upstreams(RunId id) {
+  CO_TRY(const auto run, get(id));
+  if (run.state != domain::RunState::pending) co_return std::vector<domain::UpstreamRun>{};
+  co_return std::vector<domain::UpstreamRun>{
+      {.task = TaskId{1}, .task_name = "one", .slot = {}, .run = RunId{1}, .state = domain::RunState::succeeded},
+      {.task = TaskId{2}, .task_name = "two", .slot = kNow, .run = {}, .state = {}}};
+}
+
 Async<std::vector<domain::Attempt>> FakeRuns::attempts(RunId id) {
   CO_TRY(const auto run, get(id));
   std::vector<domain::Attempt> all;
@@ -251,7 +266,7 @@ Async<LogPage> FakeRuns::logs(RunId id, std::optional<int> attempt, std::int64_t
   if (attempt && *attempt > run.attempt)
     co_return fail(ErrorKind::Validation, "there was no such attempt", {{"attempt", "there was no such attempt"}});
   LogPage page{.attempt = attempt.value_or(run.attempt)};
-  for (const auto& chunk : output[{id.value, page.attempt}])
+  for (const auto& chunk : lines[{id.value, page.attempt}])
     if (chunk.first_line + chunk.lines - 1 > after_line) page.chunks.push_back(chunk);
   const bool attempt_ended = domain::is_terminal(run.state) || page.attempt < run.attempt || ended.contains(id.value);
   page.complete = attempt_ended && !lost.contains(id.value);
@@ -398,14 +413,15 @@ FakeWorld::FakeWorld() {
               .ended_at = kNow + Seconds(2),
               .exit_code = 0};
   runs.rows[1] = run;
-  runs.output[{1, 1}] = {chunk_of(1, 1, 1, 2, "one\ntwo"), chunk_of(1, 1, 3, 1, "three")};
+  runs.left[1] = R"({"rows": 1200, "file": "/data/report.csv"})";
+  runs.lines[{1, 1}] = {chunk_of(1, 1, 1, 2, "one\ntwo"), chunk_of(1, 1, 3, 1, "three")};
   runs.rows[2] = TaskRun{.id = {2}, .task = {1}, .task_name = "nightly-report", .created_at = kNow, .due_at = kNow};
   run.id = {3};
   run.state = domain::RunState::running;
   run.ended_at.reset();
   run.exit_code.reset();
   runs.rows[3] = run;
-  runs.output[{3, 1}] = {chunk_of(3, 1, 1, 2, "begin\nmiddle")};
+  runs.lines[{3, 1}] = {chunk_of(3, 1, 1, 2, "begin\nmiddle")};
   workers.rows["worker-1"] = {.id = {"worker-1"},
                               .incarnation = {77},
                               .host = "host",

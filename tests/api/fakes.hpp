@@ -49,10 +49,11 @@ class FakeTasks final : public application::TaskService {
 class FakeRuns final : public application::RunService {
  public:
   std::map<std::int64_t, domain::TaskRun> rows;
-  std::map<std::pair<std::int64_t, int>, std::vector<application::LogChunk>> output;
+  std::map<std::pair<std::int64_t, int>, std::vector<application::LogChunk>> lines;
 
-  std::set<std::int64_t> ended;  // runs that go on although their current attempt has ended
-  std::set<std::int64_t> lost;   // runs whose last lines never came
+  std::map<std::int64_t, std::string> left;  // what runs left for those that run after them
+  std::set<std::int64_t> ended;              // runs that go on although their current attempt has ended
+  std::set<std::int64_t> lost;               // runs whose last lines never came
 
   // For the loop's thread: something happened, look again.
   void wake();
@@ -62,6 +63,8 @@ class FakeRuns final : public application::RunService {
   Async<domain::TaskRun> wait(RunId id, Micros wait_max) override;
   Async<application::Page<domain::TaskRun>> list(application::RunFilter filter, application::Paging paging) override;
   Async<std::vector<domain::Attempt>> attempts(RunId id) override;
+  Async<std::string> output(RunId id) override;
+  Async<std::vector<domain::UpstreamRun>> upstreams(RunId id) override;
   Async<application::RunExplained> why(RunId id) override;
   Async<application::LogPage> logs(RunId id, std::optional<int> attempt, std::int64_t after_line) override;
   Async<application::LogPage> follow_logs(RunId id, std::optional<int> attempt, std::int64_t after_line,

@@ -49,7 +49,7 @@ TEST(GetLogs, Text_IsEverythingAndKeepsTheConnection) {
 
 TEST(GetLogs, EmptyLines_AreKept) {
   const LiveServer server({}, [](FakeWorld& world) {
-    world.runs.output[{1, 1}] = {chunk_of(1, 1, 1, 3, "\n\n"), chunk_of(1, 1, 4, 1, "x")};
+    world.runs.lines[{1, 1}] = {chunk_of(1, 1, 1, 3, "\n\n"), chunk_of(1, 1, 4, 1, "x")};
   });
   EXPECT_EQ(server.get("/api/runs/1/logs?format=text").body, "\n\n\nx\n");
 }
@@ -57,7 +57,7 @@ TEST(GetLogs, EmptyLines_AreKept) {
 // A million empty lines once came as one reply of 79 MB, and everybody else waited for it.
 TEST(GetLogs, ManyShortLines_ComeAPageAtATime) {
   const LiveServer server(
-      {}, [](FakeWorld& world) { world.runs.output[{1, 1}] = {chunk_of(1, 1, 1, 12'000, std::string(11'999, '\n'))}; });
+      {}, [](FakeWorld& world) { world.runs.lines[{1, 1}] = {chunk_of(1, 1, 1, 12'000, std::string(11'999, '\n'))}; });
   std::int64_t after = 0;
   for (const std::int64_t last : {5'000, 10'000, 12'000}) {
     const auto page = server.get(fmt::format("/api/runs/1/logs?after_line={}", after)).data();
@@ -103,7 +103,7 @@ TEST(StreamLogs, RunningRun_IsToldAsItGoes) {
   RawClient client(server.port());
   client.send(message("GET", "/api/runs/3/logs/stream"));
   EXPECT_TRUE(client.read_until("\n\n\r\n").contains("\"text\":\"middle\""));
-  server.change([](FakeWorld& world) { world.runs.output[{3, 1}].push_back(chunk_of(3, 1, 3, 1, "more")); });
+  server.change([](FakeWorld& world) { world.runs.lines[{3, 1}].push_back(chunk_of(3, 1, 3, 1, "more")); });
   const auto more = client.read_until("\n\n\r\n");
   EXPECT_TRUE(more.contains("id: 1:3\n")) << more;
   EXPECT_TRUE(more.contains("\"text\":\"more\"")) << more;
@@ -127,8 +127,8 @@ TEST(StreamLogs, NextAttempt_IsFollowedAfterTheRestOfTheOneBefore) {
   client.read_until("middle");
   // Attempt 1 says one line more, fails, and attempt 3 has spoken already when we look again; 2 was silent.
   server.change([](FakeWorld& world) {
-    world.runs.output[{3, 1}].push_back(chunk_of(3, 1, 3, 1, "last words"));
-    world.runs.output[{3, 3}] = {chunk_of(3, 3, 1, 1, "again")};
+    world.runs.lines[{3, 1}].push_back(chunk_of(3, 1, 3, 1, "last words"));
+    world.runs.lines[{3, 3}] = {chunk_of(3, 3, 1, 1, "again")};
     world.runs.rows[3].attempt = 3;
     end_run_3(world);
   });
@@ -146,7 +146,7 @@ TEST(StreamLogs, PauseBetweenAttempts_IsWaitedFor) {
   EXPECT_FALSE(client.read_until(": still here\n\n").contains("event: end"));
   server.change([](FakeWorld& world) {
     world.runs.rows[3].attempt = 2;
-    world.runs.output[{3, 2}] = {chunk_of(3, 2, 1, 1, "second")};
+    world.runs.lines[{3, 2}] = {chunk_of(3, 2, 1, 1, "second")};
     end_run_3(world);
   });
   const auto rest = client.read_until("0\r\n\r\n");
@@ -168,7 +168,7 @@ TEST(StreamLogs, RunThatNeverStarted_EndsWithoutLines) {
 TEST(StreamLogs, FixedAttempt_StaysWithIt) {
   const LiveServer server({}, [](FakeWorld& world) {
     world.runs.rows[1].attempt = 2;
-    world.runs.output[{1, 2}] = {chunk_of(1, 2, 1, 1, "second")};
+    world.runs.lines[{1, 2}] = {chunk_of(1, 2, 1, 1, "second")};
   });
   const auto body = server.get("/api/runs/1/logs/stream?attempt=1", {{"Last-Event-ID", "1:2"}}).body;
   EXPECT_TRUE(body.contains("three"));

@@ -80,6 +80,32 @@ TEST(Attempts, RunWithOne_ListsIt) {
   EXPECT_EQ(server.get("/api/runs/99/attempts").status, 404);
 }
 
+TEST(Output, RunThatLeftOne_ShowsItAsItWasWritten) {
+  const LiveServer server;
+  const auto data = server.get("/api/runs/1/output").data();
+  EXPECT_EQ(data.at("run_id"), 1);
+  EXPECT_EQ(data.at("output").at("rows"), 1200);
+  const auto none = server.get("/api/runs/2/output");
+  EXPECT_EQ(none.status, 404);
+  EXPECT_EQ(none.code(), "NOT_FOUND");
+  EXPECT_EQ(server.get("/api/runs/99/output").code(), "RUN_NOT_FOUND");
+  EXPECT_EQ(server.get("/api/runs/1/output?x=1").status, 400);
+}
+
+TEST(Upstreams, RunThatWaits_ListsWhatItWaitsFor) {
+  const LiveServer server;
+  const auto items = server.get("/api/runs/2/upstreams").data().at("items").as_array();
+  ASSERT_EQ(items.size(), 2U);
+  EXPECT_EQ(items[0].at("task_name"), "one");
+  EXPECT_EQ(items[0].at("run_id"), 1);
+  EXPECT_EQ(items[0].at("state"), "succeeded");
+  EXPECT_EQ(items[0].at("slot"), nullptr);
+  EXPECT_EQ(items[1].at("run_id"), nullptr);
+  EXPECT_EQ(items[1].at("state"), nullptr);
+  EXPECT_EQ(server.get("/api/runs/1/upstreams").data().at("items").as_array().size(), 0U);
+  EXPECT_EQ(server.get("/api/runs/99/upstreams").code(), "RUN_NOT_FOUND");
+}
+
 TEST(CancelRun, EachState_HasItsAnswer) {
   const LiveServer server;
   const auto pending = server.request("POST", "/api/runs/2/cancel");

@@ -49,6 +49,21 @@ TEST_F(Runs, Wait_RunHasEnded_ReturnsAtOnce) {
   EXPECT_EQ(kind(run(runs->wait(RunId{99}, 30s))), ErrorKind::RunNotFound);
 }
 
+TEST_F(Runs, Output_WhereThereIsNone_SaysWhy) {
+  const auto id = running();
+  const auto message = [&] { return run(runs->output(id)).error().message; };
+  EXPECT_EQ(kind(run(runs->output(id))), ErrorKind::NotFound);
+  EXPECT_EQ(message(), "run 1 has no output: it is running, and leaves one when it has succeeded");
+  end(id);
+  EXPECT_EQ(message(), "run 1 has no output: it succeeded and wrote none");
+  store.output_rows[id] = R"({"a":1})";
+  EXPECT_EQ(run(runs->output(id)), R"({"a":1})");
+  store.output_rows.clear();
+  end(id, RunState::timed_out);
+  EXPECT_EQ(message(), "run 1 has no output: it ended timed_out, and only a run that succeeds leaves one");
+  EXPECT_EQ(kind(run(runs->output(RunId{99}))), ErrorKind::RunNotFound);
+}
+
 TEST_F(Runs, Why_LooksAtWorkersAndEarlierRuns) {
   const auto task = store.add_task({.name = "a", .task_type = "shell"});
   const auto first = store.add_held_run(task, {"w1"}, {1}, RunState::running);

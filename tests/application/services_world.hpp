@@ -31,11 +31,14 @@ using ::testing::UnorderedElementsAre;
 // Knows "noop", whose parameters must be "{}".
 class FakeParameters final : public ParameterCheck {
  public:
-  [[nodiscard]] std::vector<FieldError> check(std::string_view type, std::string_view parameters) const override {
+  [[nodiscard]] std::vector<FieldError> check(std::string_view type, std::string_view parameters,
+                                              std::span<const std::string> upstreams) const override {
+    last_upstreams.assign(upstreams.begin(), upstreams.end());
     if (type != "noop") return {{"/task_type", "is not known"}};
     if (parameters != "{}") return {{"/parameters/extra", "is not a parameter"}};
     return {};
   }
+  mutable std::vector<std::string> last_upstreams;
 };
 
 class ServicesWorld : public ::testing::Test {

@@ -62,6 +62,14 @@ TEST_F(Control, Trigger_BadInput_IsRefused) {
   EXPECT_THAT(store.run_rows, IsEmpty());
 }
 
+// They may name the outputs of these.
+TEST_F(Control, Trigger_OwnParameters_AreCheckedWithTheUpstreamsOfTheTask) {
+  const auto a = store.add_task({.name = "a"}), b = store.add_task({.name = "b"});
+  const auto after = store.add_task({.name = "after", .dependencies = {b, TaskId{99}, a}});
+  EXPECT_TRUE(run(control_service->trigger_task(after, {.parameters = "{}"})));
+  EXPECT_THAT(parameters.last_upstreams, ElementsAre("b", "a"));
+}
+
 TEST_F(Control, Trigger_SameKeyWithOtherParameters_IsAConflict) {
   const auto id = noop();
   ASSERT_TRUE(run(control_service->trigger_task(id, {.idempotency_key = "k"})));

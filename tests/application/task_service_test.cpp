@@ -67,6 +67,17 @@ TEST_F(Tasks, Create_ManyFaults_AreReportedTogether) {
 }
 
 // A wrong zone once hid a wrong schedule, and without a schedule nobody looked at the zone.
+TEST_F(Tasks, Create_Parameters_AreCheckedWithTheNamesOfTheUpstreams) {
+  const auto a = store.add_task({.name = "a"});
+  store.add_task({.name = "b"});
+  TaskDraft wanted;
+  wanted.spec.name = "after";
+  wanted.spec.task_type = "noop";
+  wanted.dependencies = {std::string("b"), a};
+  EXPECT_TRUE(run(tasks->create(wanted)));
+  EXPECT_THAT(parameters.last_upstreams, ElementsAre("b", "a"));
+}
+
 TEST_F(Tasks, Create_WrongZone_HidesNoWrongSchedule) {
   auto wanted = draft();
   wanted.spec.timezone = "Mars/Olympus";

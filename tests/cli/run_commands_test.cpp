@@ -218,6 +218,25 @@ TEST(Run, CancelRetryAttempts_SendTheirRequest) {
             "1        failed  w1      2026-03-28T12:00:00Z  5 ms  exit_code  code\\n1\n");
 }
 
+TEST(RunOutput, Object_IsPrintedAsJson) {
+  FakeServer server;
+  server.data("GET /api/runs/12/output", R"({"run_id":12,"output":{"rows":1200,"file":"a\u202eb"}})");
+  EXPECT_EQ(run_cli_on(server, {"run", "output", "12"}).out, "{\"rows\":1200,\"file\":\"a\\u202eb\"}\n");
+  EXPECT_THAT(run_cli_on(server, {"run", "output", "12", "-o", "json"}).out, HasSubstr("\"rows\": 1200"));
+}
+
+TEST(Run, Upstreams_ListsWhatItWaitsFor) {
+  FakeServer server;
+  server.data("GET /api/runs/12/upstreams",
+              R"({"items":[{"task_id":3,"task_name":"extract","slot":"2026-03-28T12:00:00Z","run_id":7,)"
+              R"("state":"succeeded"}]})");
+  server.data("GET /api/runs/13/upstreams", R"({"items":[]})");
+  EXPECT_EQ(run_cli_on(server, {"run", "upstreams", "12"}).out,
+            "TASK     FIRE TIME             RUN  STATE\n"
+            "extract  2026-03-28T12:00:00Z  7    succeeded\n");
+  EXPECT_THAT(run_cli_on(server, {"run", "upstreams", "13"}).err, HasSubstr("waits for no other run"));
+}
+
 TEST(Run, Why_ListsTheGates) {
   FakeServer server;
   server.data(

@@ -118,6 +118,18 @@ TEST(TaskCreate, EveryOption_IsInTheBody) {
                                        "1m30s",
                                        "--retries",
                                        "3",
+                                       "--retry-on",
+                                       "exit_code",
+                                       "--retry-on",
+                                       "http_status",
+                                       "--retry-exit-code",
+                                       "75",
+                                       "--retry-http-status",
+                                       "429",
+                                       "--retry-http-status",
+                                       "503",
+                                       "--max-lost-attempts",
+                                       "2",
                                        "--label",
                                        "a=b",
                                        "--label",
@@ -153,7 +165,8 @@ TEST(TaskCreate, EveryOption_IsInTheBody) {
   EXPECT_EQ(
       body_of(server),
       R"({"name":"report","task_type":"shell","description":"d","schedule":"0 2 * * *","timezone":"Europe/Berlin",)"
-      R"("timeout_seconds":90,"max_retries":3,"priority":9,"shard_count":2,"trigger_rule":"all_done",)"
+      R"("timeout_seconds":90,"max_retries":3,"retry_on":{"reasons":["exit_code","http_status"],"exit_codes":[75],)"
+      R"("http_statuses":[429,503]},"max_lost_attempts":2,"priority":9,"shard_count":2,"trigger_rule":"all_done",)"
       R"("overlap_policy":"forbid","misfire_policy":"all","misfire_grace_seconds":120,)"
       R"("catch_up_window_seconds":21600,"delivery":"at_most_once","status":"paused",)"
       R"("labels":{"a":"b","c":"d=e"},"worker_labels":{"zone":"a"},"dependencies":[5,"import"],)"
@@ -221,6 +234,9 @@ TEST(TaskCreate, FaultyOptions_SendNothing) {
       {{"-f", "-"}, "standard input is not JSON: "},
       {{"n", "--overlap", "maybe"}, "scheduler-cli task create --help shows what it takes"},
       {{"n", "--retries", "many"}, "scheduler-cli task create --help shows what it takes"},
+      {{"n", "--retry-on", "bad luck"}, "scheduler-cli task create --help shows what it takes"},
+      {{"n", "--retry-exit-code", "x"}, "--retry-exit-code: 'x' is not a whole number"},
+      {{"n", "--retry-http-status", "5xx"}, "--retry-http-status: '5xx' is not a whole number"},
       {{"n", "--shedule", "x"}, "scheduler-cli task create does not take '--shedule'; did you mean '--schedule'?"},
       {{"n", "extra"}, "scheduler-cli task create does not take 'extra'"},
   };

@@ -303,6 +303,8 @@ TEST_P(DispatchRepositoryContract, Contexts_KnownRuns_ComeWithTheirPolicies) {
   auto it = spec("a");
   it.max_retries = 4;
   it.retry_backoff = {.base_seconds = 0.5, .factor = 1.5, .cap_seconds = 60};
+  it.retry_on = {.reasons = {Reason::exit_code}, .exit_codes = {75}, .http_statuses = {}};
+  it.max_lost_attempts = 5;
   it.delivery = domain::Delivery::at_most_once;
   const auto id = trigger(create(it).id);
   const auto contexts = ok(dispatch().contexts({id, RunId{404}}));
@@ -313,7 +315,56 @@ TEST_P(DispatchRepositoryContract, Contexts_KnownRuns_ComeWithTheirPolicies) {
   EXPECT_EQ(found.run.state, RunState::pending);
   EXPECT_EQ(found.policy.max_retries, 4);
   EXPECT_EQ(found.policy.backoff, it.retry_backoff);
+  EXPECT_EQ(found.policy.retry_on, it.retry_on);
+  EXPECT_EQ(found.policy.max_lost_attempts, 5);
   EXPECT_EQ(found.policy.delivery, domain::Delivery::at_most_once);
+  EXPECT_EQ(found.run.lost_workers, "");
+}
+
+TEST_P(DispatchRepositoryContract, Contexts_RunThatLostWorkers_NamesThemInOrder) {
+  const auto id = trigger(create(spec("a")).id);
+  for (const auto* worker : {"w2", "w9", "w1", "w9"}) {
+    send(id, kWorker, worker);
+    EXPECT_TRUE(apply(lost(id, domain::RetryAt{clock.now()})));
+  }
+  send(id, kWorker, "w3");
+  EXPECT_TRUE(apply(retried(id, clock.now())));
+  EXPECT_EQ(ok(dispatch().contexts({id})).runs.at(id).run.lost_workers, "w2, w9, w1, w9");
+  send(id, kWorker, "w4");
+  hear(beat("w4", kWorker));
+  ok(dispatch().mark_missing({id}, {}));
+  clock.advance(kMissingGrace);
+  const auto orphans = ok(dispatch().to_rescue(10)).orphaned;
+  ASSERT_EQ(orphans.size(), 1u);
+  EXPECT_EQ(orphans[0].run.lost_workers, "w2, w9, w1, w9");
+  EXPECT_EQ(orphans[0].run.worker, WorkerId{"w4"});
+}
+
+TEST_P(DispatchRepositoryContract, Apply_Output_IsKeptOfARunThatSucceededAlone) {
+  const auto text = std::string(R"({"rows":12,"ü":"\u0000 \"'"})");
+  const auto with_output = [&](Ended it) {
+    it.outcome.output = text;
+    return it;
+  };
+  const auto good = run_in(RunState::running), quiet = run_in(RunState::running), bad = run_in(RunState::running),
+             again = run_in(RunState::running), late = run_in(RunState::running), marked = run_in(RunState::running);
+  auto old = ended(late, RunState::succeeded);
+  old.outcome.output = text;
+  old.token -= 1;
+  ok(runs().cancel(marked));
+  // One that needs the long way makes the others of its batch take the short one all the same.
+  const auto applied =
+      ok(dispatch().apply({with_output(ended(good, RunState::succeeded)), ended(quiet, RunState::succeeded),
+                           with_output(ended(bad, RunState::failed)), with_output(retried(again, clock.now())), old,
+                           with_output(ended(marked, RunState::succeeded))}));
+  EXPECT_THAT(applied, ElementsAre(true, true, true, true, false, true));
+  EXPECT_EQ(ok(runs().output(good)), text);
+  EXPECT_EQ(ok(runs().output(marked)), text) << "a success wins over a mark";
+  for (const auto id : {quiet, bad, again, late, RunId{404}})
+    EXPECT_EQ(ok(runs().output(id)), std::nullopt) << id.value;
+  send(again);
+  EXPECT_TRUE(apply(with_output(ended(again, RunState::succeeded))));
+  EXPECT_EQ(ok(runs().output(again)), text);
 }
 
 TEST_P(DispatchRepositoryContract, Apply_Started_KeepsWhenItBegan) {
@@ -602,8 +653,125 @@ TEST_P(DispatchRepositoryContract, Round_ShardedDependant_RunsAllItsShards) {
   it.dependencies = {a.id};
   it.shard_count = 3;
   const auto after = create(it);
-  run_to(a.id, RunState::succeeded);
+  const auto first = run_to(a.id, RunState::succeeded);
   EXPECT_EQ(runs_of(after.id).size(), 3u);
+  for (const auto& run : runs_of(after.id))
+    EXPECT_THAT(ok(runs().upstreams(run.id)),
+                ElementsAre(domain::UpstreamRun{a.id, "a", std::nullopt, first, RunState::succeeded}));
+}
+
+TEST_P(DispatchRepositoryContract, Round_SeveralRounds_EachRunNamesItsUpstreamRuns) {
+  const auto a = create("a"), b = create("b");
+  const auto after = create_after("after", {b.id, a.id}, domain::TriggerRule::all_done);
+  const auto chained = create_after("chained", {after.id});
+  std::vector<RunId> of_a{trigger(a.id), trigger(a.id)}, of_b{trigger(b.id), trigger(b.id)};
+  for (const auto id : {of_a[0], of_a[1], of_b[0], of_b[1]}) send(id);
+  ok(dispatch().apply({ended(of_a[1], RunState::failed)}));
+  ok(dispatch().apply(
+      {ended(of_a[0], RunState::succeeded), ended(of_b[0], RunState::succeeded), ended(of_b[1], RunState::timed_out)}));
+  const auto made = runs_of(after.id);  // newest first
+  ASSERT_EQ(made.size(), 2u);
+  EXPECT_THAT(ok(runs().upstreams(made[1].id)),
+              ElementsAre(domain::UpstreamRun{b.id, "b", std::nullopt, of_b[0], RunState::succeeded},
+                          domain::UpstreamRun{a.id, "a", std::nullopt, of_a[1], RunState::failed}));
+  EXPECT_THAT(ok(runs().upstreams(made[0].id)),
+              ElementsAre(domain::UpstreamRun{b.id, "b", std::nullopt, of_b[1], RunState::timed_out},
+                          domain::UpstreamRun{a.id, "a", std::nullopt, of_a[0], RunState::succeeded}));
+  ok(runs().cancel(made[1].id));
+  const auto skipped = runs_of(chained.id).at(0);
+  EXPECT_EQ(skipped.state, RunState::skipped);
+  EXPECT_THAT(ok(runs().upstreams(skipped.id)),
+              ElementsAre(domain::UpstreamRun{after.id, "after", std::nullopt, made[1].id, RunState::cancelled}));
+  EXPECT_THAT(ok(runs().upstreams(of_a[0])), IsEmpty());
+  EXPECT_EQ(error(runs().upstreams(RunId{404})).kind, ErrorKind::RunNotFound);
+}
+
+// ---- what upstream runs left ------------------------------------------------------------------------------------
+
+TEST_P(DispatchRepositoryContract, UpstreamOutputs_RunOfARound_HoldWhatEachUpstreamRunLeft) {
+  const auto a = create("a"), b = create("b \"quoted\"");
+  const auto after = create_after("after", {b.id, a.id}, domain::TriggerRule::all_done);
+  const auto good = trigger(a.id), bad = trigger(b.id);
+  send(good);
+  send(bad);
+  auto end = ended(good, RunState::succeeded);
+  end.outcome.output = R"({"rows": 12, "text": "ü\u0000\""})";
+  EXPECT_THAT(ok(dispatch().apply({end, ended(bad, RunState::failed)})), ElementsAre(true, true));
+  const auto due = ok(dispatch().due({"shell"}, 10));
+  ASSERT_EQ(due.size(), 1u);
+  EXPECT_TRUE(due[0].has_upstreams);
+  EXPECT_EQ(due[0].execution.upstream, std::nullopt) << "read for those alone that are dispatched";
+  const auto run = due[0].candidate.run;
+  const auto outputs = ok(dispatch().upstream_outputs({run}, 1));
+  ASSERT_EQ(outputs.size(), 1u);
+  EXPECT_EQ(outputs.at(run).fault, std::nullopt);
+  EXPECT_EQ(
+      outputs.at(run).json,
+      fmt::format(R"({{"a":{{"run_id":{},"state":"succeeded","slot":null,"shard_index":0,"output":)"
+                  R"({{"rows": 12, "text": "ü\u0000\""}}}},)"
+                  R"("b \"quoted\"":{{"run_id":{},"state":"failed","slot":null,"shard_index":0,"output":null}}}})",
+                  good.value, bad.value));
+  EXPECT_THAT(ok(dispatch().upstream_outputs({}, 1)), IsEmpty());
+  // Asked for again, it finds the same.
+  finish(run);
+  const auto again = ok(runs().insert({.task = after.id, .retry_of = run})).runs.at(0).id;
+  EXPECT_TRUE(ok(dispatch().due({"shell"}, 10)).at(0).has_upstreams);
+  EXPECT_EQ(ok(dispatch().upstream_outputs({again}, 1)).at(again), outputs.at(run));
+}
+
+TEST_P(DispatchRepositoryContract, Due_RunThatWaitedForNothing_HasNoUpstreams) {
+  trigger(create("a").id);
+  const auto due = ok(dispatch().due({"shell"}, 10));
+  ASSERT_EQ(due.size(), 1u);
+  EXPECT_FALSE(due[0].has_upstreams);
+}
+
+TEST_P(DispatchRepositoryContract, UpstreamOutputs_ManyRuns_AsManyAsFitAreRead) {
+  const auto a = create("a");
+  create_after("after", {a.id});
+  const auto text = R"({"x":")" + std::string(40'000, 'x') + R"("})";
+  std::vector<RunId> after;
+  for (int i = 0; i < 4; ++i) {
+    const auto id = trigger(a.id);
+    send(id);
+    auto end = ended(id, RunState::succeeded);
+    end.outcome.output = text;
+    EXPECT_TRUE(apply(end));
+  }
+  for (const auto& it : ok(dispatch().due({"shell"}, 10))) after.push_back(it.candidate.run);
+  ASSERT_EQ(after.size(), 4u);
+  const auto read = [&](std::size_t bytes_max) {
+    std::vector<RunId> found;
+    const auto outputs = ok(dispatch().upstream_outputs(after, bytes_max));
+    for (const auto id : after)
+      if (outputs.contains(id)) found.push_back(id);
+    return found;
+  };
+  EXPECT_THAT(read(1), ElementsAre(after[0]));
+  EXPECT_THAT(read(100'000), ElementsAre(after[0], after[1]));
+  EXPECT_THAT(read(1 << 20), testing::ElementsAreArray(after));
+}
+
+// Nothing is cut without a word.
+TEST_P(DispatchRepositoryContract, UpstreamOutputs_TooMuchForOneRun_SaySo) {
+  std::vector<TaskId> upstreams;
+  for (int i = 0; i < 17; ++i) upstreams.push_back(create(fmt::format("a{:02}", i)).id);
+  create_after("after", upstreams);
+  for (const auto task : upstreams) {
+    const auto id = trigger(task);
+    send(id);
+    auto end = ended(id, RunState::succeeded);
+    end.outcome.output = R"({"x":")" + std::string(65'000, 'x') + R"("})";
+    EXPECT_TRUE(apply(end));
+  }
+  const auto due = ok(dispatch().due({"shell"}, 10));
+  ASSERT_EQ(due.size(), 1u);
+  const auto id = due[0].candidate.run;
+  const auto outputs = ok(dispatch().upstream_outputs({id}, 1 << 24));
+  EXPECT_EQ(outputs.at(id).json, std::nullopt);
+  EXPECT_EQ(outputs.at(id).fault,
+            "the upstream runs left 1105136 bytes together, and 1048576 are the most that is handed "
+            "over: let them leave the data elsewhere, and where as their output");
 }
 
 // ---- inventory and rescue ---------------------------------------------------------------------------------------

@@ -258,6 +258,53 @@ TEST_F(StatusTick, FailureWithRetriesLeft_IsDispatchedAgainAfterTheBackoff) {
   EXPECT_THAT(store.faults_of_rows(), IsEmpty());
 }
 
+// What upstream runs left goes along; what memory has no room for goes with a later tick.
+TEST_F(DispatchTick, Upstreams_AreReadForThoseThatAreSentAndAFewAtATime) {
+  worker("w1", 1, 10);
+  std::vector<RunId> ids;
+  for (int i = 0; i < 4; ++i) ids.push_back(store.add_run(store.add_task({})));
+  store.upstream_rows[ids[0]] = {.json = R"({"a":1})", .fault = {}};
+  store.upstream_rows[ids[1]] = {.json = {}, .fault = "too much"};
+  store.upstream_rows[ids[2]] = {.json = R"({"a":3})", .fault = {}};
+  store.upstream_runs_max = 2;
+  EXPECT_EQ(done("dispatch"), 3u);
+  EXPECT_EQ(run(ids[2]).state, RunState::pending);
+  EXPECT_EQ(done("dispatch"), 1u);
+  std::map<RunId, TaskExecution> sent;
+  const auto mail = embedded.consume(worker_queue({1}), 1000);
+  for (const auto& message : take(*mail))
+    for (const auto& it : std::get<std::vector<TaskExecution>>(message.payload)) sent.emplace(it.run, it);
+  EXPECT_EQ(sent.at(ids[0]).upstream, R"({"a":1})");
+  EXPECT_EQ(sent.at(ids[1]).upstream, std::nullopt);
+  EXPECT_EQ(sent.at(ids[1]).upstream_fault, "too much");
+  EXPECT_EQ(sent.at(ids[2]).upstream, R"({"a":3})");
+  EXPECT_EQ(sent.at(ids[3]).upstream, std::nullopt);
+  EXPECT_EQ(sent.at(ids[3]).upstream_fault, std::nullopt);
+}
+
+// What a run leaves is stored with its success.
+TEST_F(StatusTick, Output_IsStoredWithTheSuccess) {
+  const auto id = held(RunState::running);
+  auto update = ended(id, 1);
+  update.outcome->output = R"({"a":1})";
+  report({update});
+  EXPECT_EQ(done("status"), 1u);
+  EXPECT_EQ(store.output_rows.at(id), R"({"a":1})");
+}
+
+// The failure itself, and why it is not tried again although retries are left.
+TEST_F(StatusTick, FailureThatRetryOnExcludes_EndsTheRunAndSaysSo) {
+  const auto id = held(RunState::running, {.max_retries = 5, .retry_on = {.exit_codes = {75}}});
+  auto update = ended(id, 1, AttemptState::failed);
+  update.outcome = domain::Outcome{
+      .state = AttemptState::failed, .reason = Reason::exit_code, .message = "exited with code 1", .exit_code = 1};
+  report({update});
+  EXPECT_EQ(done("status"), 1u);
+  EXPECT_EQ(run(id).state, RunState::failed);
+  EXPECT_EQ(run(id).reason, Reason::exit_code);
+  EXPECT_EQ(run(id).message, "exited with code 1; not tried again: retry_on.exit_codes does not hold 1");
+}
+
 TEST_F(StatusTick, WorkerStopped_AttemptIsLostAndFollowedByAnother) {
   const auto id = held(RunState::running);
   report({ended(id, 1, AttemptState::lost)});
@@ -572,6 +619,9 @@ TEST_F(RescueTick, DeadWorkersRuns_FollowTheirPolicy) {
   run(unlucky).attempt = 3;
   run(unlucky).token = 5;
   run(unlucky).lost_attempts = 2;
+  for (const auto* worker : {"w7", "w8"})
+    store.attempt_rows.push_back(
+        {.run = unlucky, .state = AttemptState::lost, .worker = WorkerId{worker}, .incarnation = {9}});
   store.worker_rows.at({1}).info.state = domain::WorkerState::dead;
   EXPECT_EQ(done("rescue"), 4u);
   EXPECT_EQ(run(again).state, RunState::pending);
@@ -581,6 +631,10 @@ TEST_F(RescueTick, DeadWorkersRuns_FollowTheirPolicy) {
   EXPECT_THAT(run(once).message, ::testing::HasSubstr("'w1'"));
   EXPECT_EQ(run(marked).state, RunState::cancelled);
   EXPECT_EQ(run(unlucky).state, RunState::failed);
+  EXPECT_EQ(run(unlucky).reason, Reason::worker_lost);
+  EXPECT_EQ(run(unlucky).message,
+            "worker 'w1' was lost during attempt 3; not given to another worker: it has lost 3 of them (w7, w8, w1), "
+            "and max_lost_attempts is 3");
   EXPECT_EQ(metrics.count(Counter::runs_rescued), 4u);
   report({ended(again, 1)});
   EXPECT_EQ(done("status"), 0u);

@@ -33,6 +33,18 @@ Message work() {
                       TaskExecution{.run = {2}, .task_type = "noop", .parameters = "{}"}}};
 }
 
+// What goes from run to run.
+Message handed_over() {
+  return {
+      std::vector{TaskExecution{.run = {1}, .task_type = "noop", .parameters = "{}", .upstream = R"({"a":"\u0000"})"},
+                  TaskExecution{.run = {2}, .task_type = "noop", .parameters = "{}", .upstream_fault = "too much"}}};
+}
+
+Message left() {
+  return {std::vector{StatusUpdate{.run = {1}, .outcome = domain::Outcome{.exit_code = 0, .output = R"({"rows":12})"}},
+                      StatusUpdate{.run = {2}, .outcome = domain::Outcome{}}}};
+}
+
 Message news() {
   const domain::Outcome outcome{.state = domain::AttemptState::failed,
                                 .reason = domain::Reason::http_status,
@@ -87,7 +99,7 @@ Message output() {
                                .text = "a\n\u20ac\x1b[0m"}}};
 }
 
-const std::vector<Message> kEveryKind = {work(), news(), beat(), control(), output(), {Nudge{}}};
+const std::vector<Message> kEveryKind = {work(), news(), handed_over(), left(), beat(), control(), output(), {Nudge{}}};
 
 // Which text comes out says everything about what was read, because writing leaves nothing out.
 std::string one_text(const Message& message, const EnvelopeHeader& header = kHeader) {
@@ -138,6 +150,33 @@ TEST(MessageCodec, Encode_KnownMessage_HasTheWrittenForm) {
   EXPECT_THAT(one_text(control()), HasSubstr(R"({"kind":"retire","run":0,"token":0,"reason":"worker_lost"})"));
   EXPECT_THAT(one_text(output()), HasSubstr(R"("stream":"stderr","at":1780000000123456,"text":"a\n€\u001b[0m")"));
   EXPECT_THAT(one_text({Nudge{}}), HasSubstr(R"("type":"nudge")"));
+}
+
+TEST(MessageCodec, Encode_OutputsOfRuns_HaveTheWrittenFormAndCostOthersNothing) {
+  EXPECT_THAT(one_text(left()), HasSubstr(R"("permanent":false,"output":"{\"rows\":12}"},)"));
+  EXPECT_THAT(one_text(left()), HasSubstr(R"("permanent":false},)"));
+  EXPECT_THAT(one_text(handed_over()), HasSubstr(R"("shard_total":1,"upstream":"{\"a\":\"\\u0000\"}"})"));
+  EXPECT_THAT(one_text(handed_over()), HasSubstr(R"("shard_total":1,"upstream_fault":"too much"})"));
+}
+
+// The largest that there can be, written as badly as JSON allows.
+TEST(MessageCodec, LargestOutputs_FitIntoAnEnvelope) {
+  const std::string quotes(domain::kOutputBytesMax, '"'), upstream(kUpstreamBytesMax, '"'),
+      parameters(domain::kParameterBytesMax, '"');
+  const std::vector updates(200, StatusUpdate{.outcome = domain::Outcome{.output = quotes}});
+  std::size_t read_back = 0;
+  for (const auto& part : encode_message({updates}, kHeader)) {
+    EXPECT_LE(part.size(), kEnvelopeBytesTarget);
+    const auto read = decode_message(part);
+    ASSERT_TRUE(read) << read.error().message;
+    for (const auto& it : std::get<std::vector<StatusUpdate>>(read->message.payload)) {
+      EXPECT_EQ(it.outcome->output, quotes);
+      ++read_back;
+    }
+  }
+  EXPECT_EQ(read_back, updates.size());
+  const std::vector work(5, TaskExecution{.task_type = "http", .parameters = parameters, .upstream = upstream});
+  for (const auto& part : encode_message({work}, kHeader)) EXPECT_TRUE(decode_message(part));
 }
 
 TEST(MessageCodec, Text_OfAProcess_ComesBackByteByByte) {

@@ -50,6 +50,11 @@ class FaultyDispatch final : public DispatchRepository {
   Async<std::vector<DueRun>> due(std::vector<std::string> routes, std::size_t limit) override {
     FORWARD(std::vector<DueRun>, due(routes, limit));
   }
+  Async<std::unordered_map<RunId, UpstreamOutput>> upstream_outputs(std::vector<RunId> runs,
+                                                                    std::size_t bytes_max) override {
+    using Outputs = std::unordered_map<RunId, UpstreamOutput>;
+    FORWARD(Outputs, upstream_outputs(runs, bytes_max));
+  }
   Async<std::vector<bool>> mark_dispatched(std::vector<Dispatching> batch) override {
     FORWARD(std::vector<bool>, mark_dispatched(batch));
   }
@@ -80,6 +85,10 @@ class FaultyRuns final : public RunRepository {
   }
   Async<std::vector<domain::Attempt>> attempts(RunId id) override {
     FORWARD(std::vector<domain::Attempt>, attempts(id));
+  }
+  Async<std::optional<std::string>> output(RunId id) override { FORWARD(std::optional<std::string>, output(id)); }
+  Async<std::vector<domain::UpstreamRun>> upstreams(RunId id) override {
+    FORWARD(std::vector<domain::UpstreamRun>, upstreams(id));
   }
   Async<std::optional<std::int64_t>> log_lines(RunId id, int attempt) override {
     FORWARD(std::optional<std::int64_t>, log_lines(id, attempt));

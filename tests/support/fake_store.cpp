@@ -281,8 +281,19 @@ class FakeStore::Dispatch final : public DispatchRepository {
       std::ranges::sort(rows, {}, [](const auto* it) { return std::tuple(-it->priority, it->due_at, it->id); });
       std::vector<DueRun> due;
       for (const auto* run : rows | std::views::take(limit))
-        due.push_back({{run->id, run->token, route(*run)}, work(*run)});
+        due.push_back({{run->id, run->token, route(*run)}, work(*run), store_.upstream_rows.contains(run->id)});
       return due;
+    });
+  }
+
+  Async<std::unordered_map<RunId, UpstreamOutput>> upstream_outputs(std::vector<RunId> runs,
+                                                                    std::size_t bytes_max) override {
+    using Outputs = std::unordered_map<RunId, UpstreamOutput>;
+    FAKE_CALL("upstream_outputs", [&]() -> SchedulerResult<Outputs> {
+      Outputs outputs;
+      for (const auto id : runs | std::views::take(std::min(bytes_max, store_.upstream_runs_max)))
+        outputs.emplace(id, store_.upstream_rows.at(id));
+      return outputs;
     });
   }
 
@@ -380,7 +391,11 @@ class FakeStore::Dispatch final : public DispatchRepository {
   }
   [[nodiscard]] RunContext context(const domain::TaskRun& run) const {
     const auto& spec = store_.task_rows.at(run.task).spec;
-    return {run, {spec.max_retries, spec.retry_backoff, spec.delivery}};
+    RunContext it{run, {spec.max_retries, spec.retry_backoff, spec.retry_on, spec.max_lost_attempts, spec.delivery}};
+    for (const auto& attempt : store_.attempt_rows)
+      if (attempt.run == run.id && attempt.state == domain::AttemptState::lost)
+        it.run.lost_workers += (it.run.lost_workers.empty() ? "" : ", ") + attempt.worker.value;
+    return it;
   }
 
   Applied apply_or_not(const auto& it) {
@@ -427,6 +442,7 @@ class FakeStore::Dispatch final : public DispatchRepository {
       run.reason = it.outcome.reason;
       run.message = it.outcome.message;
       if (run.state == RunState::cancelled && run.reason == domain::Reason::none) run.reason = run.cancel_reason;
+      if (run.state == RunState::succeeded && it.outcome.output) store_.output_rows[run.id] = *it.outcome.output;
       store_.let_waiting_go(run.task);
     }
     return true;
@@ -503,6 +519,13 @@ class FakeStore::Runs final : public RunRepository {
       return all;
     });
   }
+  Async<std::optional<std::string>> output(RunId id) override {
+    FAKE_CALL("output", [&]() -> SchedulerResult<std::optional<std::string>> {
+      const auto found = store_.output_rows.find(id);
+      return found == store_.output_rows.end() ? std::nullopt : std::optional(found->second);
+    });
+  }
+  Async<std::vector<domain::UpstreamRun>> upstreams(RunId) override { co_return std::vector<domain::UpstreamRun>{}; }
   Async<std::optional<std::int64_t>> log_lines(RunId id, int attempt) override {
     FAKE_CALL("log_lines", [&]() -> SchedulerResult<std::optional<std::int64_t>> {
       const auto found = store_.line_counts.find({id, attempt});
@@ -762,7 +785,7 @@ std::vector<std::string> FakeStore::faults_of_rows() const {
     if (run.token < run.attempt) is("had more attempts than tokens");
     const auto& spec = task_rows.at(run.task).spec;
     if (run.attempt - run.lost_attempts > spec.max_retries + 1) is("had more attempts than it may");
-    if (run.lost_attempts > domain::kLostAttemptsMax) is("lost more workers than it may");
+    if (run.lost_attempts > spec.max_lost_attempts) is("lost more workers than it may");
     if (domain::is_terminal(run.state) && run.state != RunState::succeeded && run.reason == domain::Reason::none)
       is("ended without a reason");
     const auto good = std::ranges::count_if(

@@ -53,6 +53,9 @@ class FakeStore final : public application::Store {
   std::map<RunId, domain::TaskRun> run_rows;
   std::map<RunId, std::optional<TimePoint>> missing_since;
   std::vector<domain::Attempt> attempt_rows;
+  std::map<RunId, std::string> output_rows;
+  std::map<RunId, application::UpstreamOutput> upstream_rows;  // of runs that waited for others
+  std::size_t upstream_runs_max = 1000;                        // read at once
   std::map<std::pair<RunId, int>, std::int64_t> line_counts;
   std::vector<SlotRow> slot_rows;
   std::map<IncarnationId, WorkerRow> worker_rows;

@@ -82,6 +82,31 @@ TEST_F(WorkerRun, UnknownTaskType_IsAFailedAttempt) {
   EXPECT_THAT(reports()[0].outcome->message, ::testing::HasSubstr("'python'"));
 }
 
+// What its upstream runs left cannot be handed over: that is said, and nothing is executed without it.
+TEST_F(WorkerRun, UpstreamFault_FailsTheAttemptForGood) {
+  start();
+  auto one = work(1);
+  one.upstream_fault = "the upstream runs left too much";
+  send({one});
+  ASSERT_EQ(news(), "1 failed");
+  const auto& outcome = *reports()[0].outcome;
+  EXPECT_EQ(outcome.reason, Reason::output_missing);
+  EXPECT_EQ(outcome.message, "the upstream runs left too much");
+  EXPECT_TRUE(outcome.permanent);
+  EXPECT_THAT(executor.began(), IsEmpty());
+}
+
+TEST_F(WorkerRun, Output_TravelsWithTheReportOfASuccessAlone) {
+  executor.script(RunId{1}, {.outcome = {.output = R"({"a":1})"}});
+  executor.script(RunId{2}, {.takes = 10min, .outcome = {.output = R"({"a":1})"}});
+  start();
+  send({work(1), work(2)});
+  timer.advance(6min);
+  ASSERT_EQ(news(), "1 succeeded, 2 began, 2 timed_out");
+  EXPECT_EQ(reports()[0].outcome->output, R"({"a":1})");
+  EXPECT_EQ(reports()[2].outcome->output, std::nullopt);
+}
+
 TEST_F(WorkerRun, DoubledMessage_IsExecutedOnce) {
   executor.script(RunId{1}, kMinute);
   start();

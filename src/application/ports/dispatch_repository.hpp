@@ -32,7 +32,14 @@ struct DispatchView {
 // A due run; `execution.attempt` and `execution.token` are those that it will have once dispatched (seen + 1).
 struct DueRun {
   domain::Candidate candidate;
-  TaskExecution execution;
+  TaskExecution execution;     // without what its upstream runs left
+  bool has_upstreams = false;  // it waited for runs of other tasks: upstream_outputs() tells what they left
+};
+
+// TaskExecution::upstream and upstream_fault of one run: one of the two.
+struct UpstreamOutput {
+  std::optional<std::string> json, fault;
+  bool operator==(const UpstreamOutput&) const = default;
 };
 
 struct Dispatching {
@@ -68,7 +75,7 @@ struct Started {
   TimePoint started_at{};
 };
 
-// An attempt is over. Writes the attempt's row and the run's next state together.
+// An attempt is over. Writes the attempt's row and the run's next state together, and what a run that ends well left.
 struct Ended {
   RunId run;
   Token token = 0;  // the current one
@@ -111,6 +118,10 @@ class DispatchRepository {
   virtual Async<DispatchView> view() = 0;
   // Due pending runs of these routes, highest priority first, then longest due, then smallest id; at most `limit`.
   virtual Async<std::vector<DueRun>> due(std::vector<std::string> routes, std::size_t limit) = 0;
+  // What the upstream runs of these runs left. Of as many from the front as fit into `bytes_max`, and of one at least;
+  // the others are absent.
+  virtual Async<std::unordered_map<RunId, UpstreamOutput>> upstream_outputs(std::vector<RunId> runs,
+                                                                            std::size_t bytes_max) = 0;
   // pending -> dispatched, token + 1, attempt + 1, where state and token are as seen and the incarnation has not left,
   // died or begun to drain since it was. won[i] belongs to batch[i].
   virtual Async<std::vector<bool>> mark_dispatched(std::vector<Dispatching> batch) = 0;

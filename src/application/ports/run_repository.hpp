@@ -4,6 +4,7 @@
 #include "application/ports/dispatch_repository.hpp"
 #include "application/ports/paging.hpp"
 #include "core/async.hpp"
+#include "domain/dependencies.hpp"
 #include "domain/task_run.hpp"
 
 #include <optional>
@@ -60,6 +61,10 @@ class RunRepository {
   virtual Async<Page<domain::TaskRun>> list(RunFilter filter, Paging paging) = 0;
   // Ended attempts by number, then the current one where there is one. RunNotFound.
   virtual Async<std::vector<domain::Attempt>> attempts(RunId id) = 0;
+  // What it left for those that run after it, a JSON object as text; nothing where it left nothing, or is not there.
+  virtual Async<std::optional<std::string>> output(RunId id) = 0;
+  // What it waits or waited for, in the order of its task's dependencies; empty: for nothing. RunNotFound.
+  virtual Async<std::vector<domain::UpstreamRun>> upstreams(RunId id) = 0;
   // How many lines of output an attempt sent; nothing while it has not ended.
   virtual Async<std::optional<std::int64_t>> log_lines(RunId id, int attempt) = 0;
 

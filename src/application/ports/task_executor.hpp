@@ -12,6 +12,7 @@
 #include "core/stop.hpp"
 
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -47,8 +48,9 @@ class ParameterCheck {
  public:
   virtual ~ParameterCheck() = default;
   // Every fault, pointers under /parameters (or /task_type for an unknown type, with the nearest known one).
-  [[nodiscard]] virtual std::vector<FieldError> check(std::string_view task_type,
-                                                      std::string_view parameters) const = 0;
+  // `upstreams`: the names of the tasks whose outputs the parameters may name.
+  [[nodiscard]] virtual std::vector<FieldError> check(std::string_view task_type, std::string_view parameters,
+                                                      std::span<const std::string> upstreams) const = 0;
 };
 
 }  // namespace scheduler::application

@@ -4,7 +4,9 @@
 // so a task that was accepted is never refused later for its parameters.
 //
 // Always true of parameters that were parsed: no text holds a NUL; environment names are valid and none of them is ours
-// (SCHEDULER_…); header names and values cannot end their line; each single text fits into one argument of a process.
+// (SCHEDULER_…); header names and values cannot end their line; each single text fits into one argument of a process;
+// what upstream runs left (domain/upstream_reference.hpp) is named by arguments, values of variables and bodies alone,
+// never by a text that a shell or an interpreter executes.
 #pragma once
 
 #include "application/ports/task_executor.hpp"
@@ -51,6 +53,7 @@ struct HttpParameters {
   std::optional<std::int64_t> timeout_ms;  // 1–86,400,000; nothing: the task's timeout alone
   bool follow_redirects = true;
   std::vector<int> expected_status;  // empty: any below 400
+  bool capture_output = false;       // the answer's body, a JSON object, is the output
 };
 
 // Exactly one of `script` (the program's text) and `script_path` is set.
@@ -66,6 +69,9 @@ struct PythonParameters {
 
 struct NoopParameters {};
 
+// What is wrong with a text that becomes an argument, a path or a variable of a process; "" when nothing is.
+[[nodiscard]] std::string process_text_fault(std::string_view text);
+
 // Validation with every fault, pointers under /parameters.
 [[nodiscard]] SchedulerResult<ShellParameters> parse_shell_parameters(std::string_view text);
 [[nodiscard]] SchedulerResult<HttpParameters> parse_http_parameters(std::string_view text);
@@ -77,7 +83,8 @@ inline constexpr auto kBuiltInTaskTypes = std::to_array<std::string_view>({"http
 
 class ExecutorParameterCheck final : public application::ParameterCheck {
  public:
-  [[nodiscard]] std::vector<FieldError> check(std::string_view task_type, std::string_view parameters) const override;
+  [[nodiscard]] std::vector<FieldError> check(std::string_view task_type, std::string_view parameters,
+                                              std::span<const std::string> upstreams) const override;
 };
 
 }  // namespace scheduler::infrastructure

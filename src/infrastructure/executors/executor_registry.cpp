@@ -12,11 +12,15 @@
 namespace scheduler::infrastructure {
 namespace {
 
-// Null for a name that is unknown.
+bool starts_processes(std::string_view task_type) { return task_type == "shell" || task_type == "python"; }
+
+// `files`: set where the type starts processes. Null for a name that is unknown.
 std::unique_ptr<application::TaskExecutor> make_executor(std::string_view task_type,
-                                                         const BuiltInExecutors::Surroundings& with) {
-  if (task_type == "shell") return std::make_unique<ShellExecutor>(with.processes, with.identity);
-  if (task_type == "python") return std::make_unique<PythonExecutor>(with.processes, with.identity);
+                                                         const BuiltInExecutors::Surroundings& with,
+                                                         AttemptFiles* files) {
+  if (task_type == "shell") return std::make_unique<ShellExecutor>(ProcessHost{with.processes, with.identity, *files});
+  if (task_type == "python")
+    return std::make_unique<PythonExecutor>(ProcessHost{with.processes, with.identity, *files});
   if (task_type == "http") return std::make_unique<HttpExecutor>(with.io, with.timer, with.version);
   if (task_type == "noop") return std::make_unique<NoopExecutor>();
   return nullptr;
@@ -29,7 +33,10 @@ SchedulerResult<std::unique_ptr<BuiltInExecutors>> BuiltInExecutors::create(std:
   auto registry = std::make_unique<BuiltInExecutors>();
   for (const auto& type : task_types) {
     if (registry->executors_.contains(type)) continue;
-    auto executor = make_executor(type, surroundings);
+    if (starts_processes(type) && !registry->files_) {
+      TRY(registry->files_, AttemptFiles::create());
+    }
+    auto executor = make_executor(type, surroundings, registry->files_.get());
     if (!executor)
       return fail(ErrorKind::Config, fmt::format("unknown task type '{}': must be http, noop, python or shell{}", type,
                                                  suggestion(type, kBuiltInTaskTypes)));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "application/ports/task_executor.hpp"
+#include "infrastructure/executors/attempt_files.hpp"
 #include "infrastructure/executors/process.hpp"
 #include "infrastructure/executors/task_environment.hpp"
 
@@ -22,7 +23,8 @@ class BuiltInExecutors final : public application::ExecutorRegistry {
     std::string_view version;
   };
 
-  // Error: Config, for a name that is no built-in task type. Naming one twice is naming it once.
+  // Error: Config, for a name that is no built-in task type, or where attempts would have no place for their files.
+  // Naming one twice is naming it once.
   [[nodiscard]] static SchedulerResult<std::unique_ptr<BuiltInExecutors>> create(
       std::span<const std::string> task_types, Surroundings surroundings);
 
@@ -30,6 +32,7 @@ class BuiltInExecutors final : public application::ExecutorRegistry {
   [[nodiscard]] std::vector<std::string> task_types() const override;
 
  private:
+  std::unique_ptr<AttemptFiles> files_;  // where a type starts processes
   std::map<std::string, std::unique_ptr<application::TaskExecutor>, std::less<>> executors_;
 };
 

@@ -84,6 +84,9 @@ class HttpClient::Transfer : public std::enable_shared_from_this<Transfer> {
     long status = 0;
     curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
     result.status = int(status);
+    const char* type = nullptr;
+    if (curl_easy_getinfo(easy_.get(), CURLINFO_CONTENT_TYPE, &type) == CURLE_OK && type != nullptr)
+      result.content_type = type;
     curl_off_t wait = 0;
     if (curl_easy_getinfo(easy_.get(), CURLINFO_RETRY_AFTER, &wait) == CURLE_OK && wait > 0)
       result.retry_after = std::min(kRetryAfterMax, Millis{Seconds{std::min<curl_off_t>(wait, 86'400)}});

@@ -31,6 +31,7 @@ struct HttpReply {
   int status = 0;     // of the last answer, where there was one
   std::string error;  // curl's sentence unless answered
   std::optional<Millis> retry_after;
+  std::string content_type;         // of the last answer, as the server said it
   std::int64_t bytes_left_out = 0;  // of the body, after decoding
 };
 

@@ -1,7 +1,10 @@
 #include "infrastructure/executors/http_executor.hpp"
 
+#include "core/json_reader.hpp"
+#include "infrastructure/executors/attempt_files.hpp"
 #include "infrastructure/executors/executor_parameters.hpp"
 #include "infrastructure/executors/outcomes.hpp"
+#include "infrastructure/executors/upstream_values.hpp"
 
 #include <fmt/format.h>
 
@@ -79,6 +82,40 @@ Outcome outcome_of(const HttpReply& reply, const std::vector<int>& expected) {
   return outcome;
 }
 
+// RFC 6839: application/json, and whatever ends in +json. Parameters say nothing about it.
+bool is_json(std::string_view content_type) {
+  auto type = content_type.substr(0, content_type.find(';'));
+  while (type.ends_with(' ')) type.remove_suffix(1);
+  constexpr std::string_view kSuffix = "+json";
+  return same_name(type, "application/json") ||
+         (type.size() > kSuffix.size() && same_name(type.substr(type.size() - kSuffix.size()), kSuffix));
+}
+
+// Passes the answer on, and keeps as much of it as an output may have, and one byte more.
+class Capture final : public application::OutputSink {
+ public:
+  explicit Capture(application::OutputSink& next) : next_(next) {}
+  void write(application::Stream stream, std::string_view bytes) override {
+    next_.write(stream, bytes);
+    kept_.append(bytes.substr(0, domain::kOutputBytesMax + 1 - kept_.size()));
+  }
+  std::string take() { return std::move(kept_); }
+
+ private:
+  application::OutputSink& next_;
+  std::string kept_;
+};
+
+SchedulerResult<std::optional<std::string>> output_of(const HttpReply& reply, std::string body) {
+  if (!is_json(reply.content_type))
+    return fail(ErrorKind::Validation,
+                fmt::format("the answer is to be the output, and its Content-Type is {}, not application/json",
+                            reply.content_type.empty() ? "missing" : quote_word(reply.content_type)));
+  TRY(auto output, checked_output(std::move(body)));
+  if (!output) return fail(ErrorKind::Validation, "the answer is to be the output, and its body is empty");
+  return output;
+}
+
 }  // namespace
 
 HttpExecutor::HttpExecutor(asio::io_context& io, Timer& timer, std::string_view version)
@@ -88,12 +125,19 @@ asio::awaitable<Outcome> HttpExecutor::execute(const application::TaskExecution&
                                                application::OutputSink& sink, StopSignal& stop) {
   auto parameters = parse_http_parameters(execution.parameters);
   if (!parameters) co_return not_executed(parameters.error(), true);
+  if (const auto inserted = insert_upstream_values(*parameters, execution.upstream); !inserted)
+    co_return without_upstream(inserted.error());
   const auto expected = parameters->expected_status;
+  const bool capture = parameters->capture_output;
   auto request = request_for(std::move(*parameters), execution);
-  const auto reply = co_await client_.send(std::move(request), sink, stop);
+  Capture captured(sink);
+  application::OutputSink& whole = capture ? captured : sink;
+  const auto reply = co_await client_.send(std::move(request), whole, stop);
   if (reply.bytes_left_out > 0)
     sink.write(application::Stream::out, fmt::format("\n… {} bytes of the answer left out …\n", reply.bytes_left_out));
-  co_return outcome_of(reply, expected);
+  auto outcome = outcome_of(reply, expected);
+  if (capture && outcome.state == AttemptState::succeeded) take_output(output_of(reply, captured.take()), outcome);
+  co_return outcome;
 }
 
 }  // namespace scheduler::infrastructure

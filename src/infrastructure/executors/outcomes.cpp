@@ -21,6 +21,23 @@ domain::Outcome not_executed(const SchedulerError& error, bool permanent) {
           .permanent = permanent};
 }
 
+domain::Outcome without_upstream(const SchedulerError& error) {
+  return {.state = domain::AttemptState::failed,
+          .reason = domain::Reason::output_missing,
+          .message = error.message,
+          .permanent = true};
+}
+
+void take_output(SchedulerResult<std::optional<std::string>> output, domain::Outcome& outcome) {
+  if (output) {
+    outcome.output = *std::move(output);
+    return;
+  }
+  outcome.state = domain::AttemptState::failed;
+  outcome.reason = domain::Reason::output_invalid;
+  outcome.message = std::move(output).error().message;
+}
+
 domain::Outcome outcome_of(const ProcessEnd& end) {
   if (end.signal)
     return {.state = domain::AttemptState::failed,

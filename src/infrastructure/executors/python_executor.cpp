@@ -1,6 +1,7 @@
 #include "infrastructure/executors/python_executor.hpp"
 
 #include "infrastructure/executors/outcomes.hpp"
+#include "infrastructure/executors/upstream_values.hpp"
 
 #include <iterator>
 
@@ -28,30 +29,29 @@ EnvironmentOverrides overrides_of(const PythonParameters& parameters, const Envi
 
 // A script's text goes through standard input ("python3 -"): no limit of an argument's length applies, nothing is
 // written to a disk, and the script, which finds its input at the end, cannot wait for it.
-ProcessSpec spec_for(PythonParameters parameters, std::vector<std::string> environment) {
+ProcessSpec spec_for(PythonParameters parameters) {
   ProcessSpec spec;
   spec.plan.program = interpreter_of(parameters);
   spec.plan.arguments.push_back(parameters.script_path.value_or("-"));
   std::ranges::move(parameters.arguments, std::back_inserter(spec.plan.arguments));
   spec.plan.working_directory = std::move(parameters.working_directory);
-  spec.plan.environment = std::move(environment);
   spec.input = std::move(parameters.script).value_or("");
   return spec;
 }
 
 }  // namespace
 
-PythonExecutor::PythonExecutor(ProcessRunner& runner, const WorkerIdentity& identity)
-    : runner_(runner), identity_(identity), inherited_(inherited_environment()) {}
+PythonExecutor::PythonExecutor(ProcessHost host) : host_(host), inherited_(inherited_environment()) {}
 
 asio::awaitable<domain::Outcome> PythonExecutor::execute(const application::TaskExecution& execution,
                                                          application::OutputSink& sink, StopSignal& stop) {
   auto parameters = parse_python_parameters(execution.parameters);
   if (!parameters) co_return not_executed(parameters.error(), true);
-  auto environment = task_environment(inherited_, overrides_of(*parameters, inherited_), execution, identity_);
-  auto spec = spec_for(std::move(*parameters), std::move(environment));
-  const auto end = co_await runner_.run(std::move(spec), sink, stop);
-  co_return end ? outcome_of(*end) : not_executed(end.error(), false);
+  if (const auto inserted = insert_upstream_values(*parameters, execution.upstream); !inserted)
+    co_return without_upstream(inserted.error());
+  auto overrides = overrides_of(*parameters, inherited_);
+  auto spec = spec_for(std::move(*parameters));
+  co_return co_await run_task_process(host_, std::move(spec), inherited_, std::move(overrides), execution, sink, stop);
 }
 
 }  // namespace scheduler::infrastructure

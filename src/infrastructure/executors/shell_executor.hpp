@@ -2,21 +2,18 @@
 #pragma once
 
 #include "application/ports/task_executor.hpp"
-#include "infrastructure/executors/process.hpp"
-#include "infrastructure/executors/task_environment.hpp"
+#include "infrastructure/executors/task_process.hpp"
 
 namespace scheduler::infrastructure {
 
 class ShellExecutor final : public application::TaskExecutor {
  public:
-  // Both outlive the executor.
-  ShellExecutor(ProcessRunner& runner, const WorkerIdentity& identity);
+  explicit ShellExecutor(ProcessHost host);
   asio::awaitable<domain::Outcome> execute(const application::TaskExecution& execution, application::OutputSink& sink,
                                            StopSignal& stop) override;
 
  private:
-  ProcessRunner& runner_;
-  const WorkerIdentity& identity_;
+  const ProcessHost host_;
   const EnvironmentOverrides inherited_;
 };
 

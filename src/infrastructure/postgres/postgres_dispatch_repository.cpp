@@ -4,6 +4,7 @@
 #include "infrastructure/postgres/run_endings.hpp"
 #include "infrastructure/store/guards.hpp"
 #include "infrastructure/store/report_rules.hpp"
+#include "infrastructure/store/upstream_json.hpp"
 
 #include <fmt/format.h>
 
@@ -25,6 +26,7 @@ using application::Returned;
 using application::RunChange;
 using application::RunContexts;
 using application::Started;
+using application::UpstreamOutput;
 using database::postgres::Access;
 using domain::Event;
 using domain::RunState;
@@ -101,7 +103,8 @@ constexpr auto kDue =
     " AND r.due_at <= " SCHEDULER_NOW
     " ORDER BY r.due_at, r.id LIMIT $3) k ORDER BY k.priority DESC, k.due_at, k.id LIMIT $3)"
     " SELECT r.id, r.token, r.route, r.task_id, t.name, t.task_type, coalesce(r.parameters, t.parameters), r.attempt,"
-    " t.timeout_seconds, r.slot, r.shard_index, r.shard_total"
+    " t.timeout_seconds, r.slot, r.shard_index, r.shard_total,"
+    " EXISTS (SELECT 1 FROM run_upstreams d WHERE d.run_id = r.id)"
     " FROM urgent u JOIN task_runs r ON r.id = u.id JOIN tasks t ON t.id = r.task_id"
     " ORDER BY u.priority DESC, u.due_at, u.id";
 
@@ -109,14 +112,43 @@ DueRun read_due(Row& row) {
   DueRun due;
   auto& it = due.execution;
   row.read(it.run, due.candidate.token, due.candidate.route, it.task, it.task_name, it.task_type, it.parameters,
-           it.attempt, it.timeout, it.slot, it.shard_index, it.shard_total);
+           it.attempt, it.timeout, it.slot, it.shard_index, it.shard_total, due.has_upstreams);
   due.candidate.run = it.run;
   it.attempt += 1;
   it.token = due.candidate.token + 1;
   return due;
 }
 
+// ---- what upstream runs left
+// ------------------------------------------------------------------------------------------
+
+// The runs that these runs waited for: the one that was bound, and all shards of a fire time.
+constexpr std::string_view kBound =
+    "WITH bound (run_id, position, upstream_id, id) AS ("
+    " SELECT u.run_id, u.position, u.upstream_id, u.upstream_run_id FROM run_upstreams u WHERE u.run_id = ANY ($1)"
+    " UNION SELECT u.run_id, u.position, u.upstream_id, s.run_id FROM run_upstreams u JOIN schedule_slots s"
+    " ON s.slot = u.slot AND s.task_id = u.upstream_id AND s.run_id IS NOT NULL WHERE u.run_id = ANY ($1)) ";
+
 // ---- apply ----------------------------------------------------------------------------------------------------------
+
+// What runs that ended well left, of one transaction.
+class Outputs {
+ public:
+  // Where the run has ended in `state` by this report.
+  void add(const Ended& it, RunState state) {
+    if (state != RunState::succeeded || !it.outcome.output) return;
+    runs_.push_back(it.run);
+    outputs_.push_back(*it.outcome.output);
+  }
+  void send(Transaction& tx) const {
+    if (runs_.empty()) return;
+    tx.send("INSERT INTO run_outputs (run_id, output) SELECT * FROM unnest($1::bigint[], $2::text[])", runs_, outputs_);
+  }
+
+ private:
+  std::vector<RunId> runs_;
+  std::vector<std::string_view> outputs_;
+};
 
 // The runs of one batch of reports: read and locked together, changed here one report after another, written together.
 class Reports {
@@ -154,6 +186,7 @@ class Reports {
   void send(Transaction& tx) const {
     send_runs(tx);
     send_attempts(tx);
+    outputs_.send(tx);
   }
 
   void note_ends(RunEndings& endings) const {
@@ -232,6 +265,7 @@ class Reports {
     run->lost_attempts += it.attempt_state == domain::AttemptState::lost;
     if (!step.retry_at) {
       end(*run, end_of(it, allowed->to, run->cancel_reason), it.ended_at);
+      outputs_.add(it, run->state);
       return true;
     }
     run->state = RunState::pending;
@@ -339,6 +373,7 @@ class Reports {
   TimePoint now_;
   std::map<RunId, Current> runs_;  // by id, so that they are written in the order in which they were locked
   std::vector<Attempt> attempts_;
+  Outputs outputs_;
   std::vector<RunId> ended_;
 };
 
@@ -419,7 +454,8 @@ class PlainReports {
             log_lines);
   }
 
-  SchedulerResult<void> note_won(Rows& rows, std::vector<Applied>& applied, RunEndings& endings) const {
+  SchedulerResult<void> note_won(Rows& rows, std::vector<Applied>& applied, Outputs& outputs,
+                                 RunEndings& endings) const {
     TRY(const auto read, rows.all([&](Row& row) {
       RunId run;
       TaskId task;
@@ -427,6 +463,7 @@ class PlainReports {
       row.read(run, task, due_at);
       const auto& it = rows_.at(run);
       applied[it.place] = {true, due_at};
+      if (it.end) outputs.add(*it.end, it.to);
       if (it.end) endings.note(run, task, it.to);
       return run;
     }));
@@ -472,7 +509,9 @@ Async<void> apply_plain(Transaction tx, std::optional<TimePoint> own_now, const 
   CO_TRY(auto results, tx.flush());
   CO_UNWRAP(const auto now, instant_of(results[0]));
   RunEndings endings(tx, now);
-  CO_ENSURE(reports.note_won(results[2], applied, endings));
+  Outputs outputs;
+  CO_ENSURE(reports.note_won(results[2], applied, outputs, endings));
+  outputs.send(tx);
   const bool something_follows = results[1].size() > 0;
   if (something_follows) CO_CHECK(endings.settle());
   co_return co_await tx.commit();
@@ -500,6 +539,10 @@ Async<std::vector<Applied>> apply_each(Transaction tx, std::optional<TimePoint> 
   co_return applied;
 }
 
+constexpr std::string_view kLostWorkers =
+    "CASE WHEN r.lost_attempts > 0 THEN (SELECT string_agg(worker, ', ' ORDER BY number) FROM task_attempts"
+    " WHERE run_id = r.id AND state = 'lost') END";
+
 }  // namespace
 
 Async<DispatchView> PostgresDispatchRepository::view() {
@@ -523,6 +566,29 @@ Async<std::vector<DueRun>> PostgresDispatchRepository::due(std::vector<std::stri
   routes.erase(std::ranges::unique(routes).begin(), routes.end());
   CO_TRY(auto rows, database_.query(kDue, clock_.own(), std::move(routes), limit));
   co_return rows.all(read_due);
+}
+
+Async<std::unordered_map<RunId, UpstreamOutput>> PostgresDispatchRepository::upstream_outputs(std::vector<RunId> runs,
+                                                                                              std::size_t bytes_max) {
+  static const auto kSizes = fmt::format(
+      "{}SELECT b.run_id, sum(octet_length(o.output))::bigint FROM bound b JOIN run_outputs o ON o.run_id = b.id"
+      " GROUP BY b.run_id",
+      kBound);
+  static const auto kRows = fmt::format(
+      "{}SELECT {} FROM bound b JOIN tasks t ON t.id = b.upstream_id LEFT JOIN task_runs r ON r.id = b.id"
+      " LEFT JOIN run_outputs o ON o.run_id = r.id"
+      " ORDER BY b.run_id, t.name, b.position, r.slot, r.shard_index, r.id",
+      kBound, kUpstreamColumns);
+  CO_TRY(auto sized, database_.query(kSizes, runs));
+  CO_UNWRAP(const auto sizes, sized.all([](Row& row) {
+    UpstreamSize it;
+    row.read(it.run, it.bytes);
+    return it;
+  }));
+  auto choice = choose_upstreams(runs, sizes, bytes_max);
+  CO_TRY(auto found, database_.query(kRows, choice.to_read));
+  CO_UNWRAP(const auto rows, found.all(read_upstream));
+  co_return upstream_outputs_of(std::move(choice), rows);
 }
 
 // Rows are updated in the order of their ids, which is that of the arrays. The guard stands in a CASE because it says
@@ -569,7 +635,8 @@ Async<std::vector<bool>> PostgresDispatchRepository::mark_dispatched(std::vector
 }
 
 Async<RunContexts> PostgresDispatchRepository::contexts(std::vector<RunId> runs) {
-  static const auto kSql = fmt::format("SELECT {}, {}{}WHERE r.id = ANY ($1)", kPolicyColumns, kRunColumns, kRunTables);
+  static const auto kSql =
+      fmt::format("SELECT {}, {}, {}{}WHERE r.id = ANY ($1)", kPolicyColumns, kLostWorkers, kRunColumns, kRunTables);
   CO_TRY(auto tx, database_.begin(Access::read));
   tx.send(kSelectNow, clock_.own());
   tx.send(kSql, runs);
@@ -634,16 +701,16 @@ Async<RescueView> PostgresDispatchRepository::to_rescue(std::size_t limit) {
   // An incarnation that nobody knows is as good as dead. By id + 0: by id alone, the server might walk the whole
   // history in the order of the ids to save itself a sort of a few rows.
   static const auto kOrphaned = fmt::format(
-      "SELECT {}, {}{}WHERE r.state IN ('dispatched', 'running')"
+      "SELECT {}, {}, {}{}WHERE r.state IN ('dispatched', 'running')"
       " AND (r.missing_since <= " SCHEDULER_NOW
       " - $2 * interval '1 second' OR NOT EXISTS (SELECT 1 FROM workers w WHERE w.incarnation = r.incarnation"
       " AND w.state IN ('alive', 'draining'))) ORDER BY r.id + 0 LIMIT $3",
-      kPolicyColumns, kRunColumns, kRunTables);
+      kPolicyColumns, kLostWorkers, kRunColumns, kRunTables);
   static const auto kOverdue = fmt::format(
-      "SELECT {}, {}{}WHERE r.state = 'running' AND r.state IN ('dispatched', 'running')"
+      "SELECT {}, {}, {}{}WHERE r.state = 'running' AND r.state IN ('dispatched', 'running')"
       " AND r.started_at + t.timeout_seconds * interval '1 second' <= " SCHEDULER_NOW
       " - $2 * interval '1 second' ORDER BY r.id + 0 LIMIT $3",
-      kPolicyColumns, kRunColumns, kRunTables);
+      kPolicyColumns, kLostWorkers, kRunColumns, kRunTables);
   CO_TRY(auto tx, database_.begin(Access::read));
   tx.send(kSelectNow, clock_.own());
   tx.send(kOrphaned, clock_.own(), application::kMissingGrace, limit);

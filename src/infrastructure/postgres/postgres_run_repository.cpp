@@ -97,7 +97,14 @@ Async<std::vector<RunId>> insert_all(Transaction& tx, const NewRun& run, const T
     inserts.add_shards(fire, task.shard_count);
   inserts.send(tx);
   CO_TRY(auto made, tx.flush());
-  co_return made.back().values<RunId>();
+  CO_UNWRAP(auto ids, made.back().values<RunId>());
+  if (run.retry_of && !ids.empty())  // what it waited for, too
+    tx.send(
+        "INSERT INTO run_upstreams (run_id, position, upstream_id, slot, upstream_run_id, state)"
+        " SELECT $1, position, upstream_id, slot, upstream_run_id, state FROM run_upstreams"
+        " WHERE run_id = $2 AND state IS NOT NULL",
+        ids.front(), *run.retry_of);
+  co_return ids;
 }
 
 // ---- lists ----------------------------------------------------------------------------------------------------------
@@ -192,6 +199,23 @@ Async<std::vector<domain::Attempt>> PostgresRunRepository::attempts(RunId id) {
   CO_UNWRAP(auto attempts, results[1].all(read_attempt));
   if (is_held(run.state)) attempts.push_back(current_attempt(run));
   co_return attempts;
+}
+
+Async<std::optional<std::string>> PostgresRunRepository::output(RunId id) {
+  CO_TRY(auto rows, database_.query("SELECT output FROM run_outputs WHERE run_id = $1", id));
+  co_return rows.value<std::string>();
+}
+
+Async<std::vector<domain::UpstreamRun>> PostgresRunRepository::upstreams(RunId id) {
+  static const auto kSql = fmt::format(
+      "SELECT {} FROM run_upstreams u JOIN tasks t ON t.id = u.upstream_id WHERE u.run_id = $1 ORDER BY u.position",
+      kUpstreamRunColumns);
+  CO_TRY(auto tx, database_.begin(Access::read));
+  tx.send(select_run(), id);
+  tx.send(kSql, id);
+  CO_TRY(auto results, tx.finish());
+  CO_UNWRAP(const auto run, one_run(results[0], id));
+  co_return results[1].all(read_upstream_run);
 }
 
 Async<std::optional<std::int64_t>> PostgresRunRepository::log_lines(RunId id, int attempt) {

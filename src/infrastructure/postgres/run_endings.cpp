@@ -204,7 +204,32 @@ Async<void> RunEndings::run_rounds(std::vector<Round> rounds) {
   CO_UNWRAP(const auto ids, made.back().values<RunId>());
   for (std::size_t i = 0; i < ids.size(); ++i)
     if (inserts.state(i) == RunState::skipped) note(ids[i], inserts.task(i), RunState::skipped);
+  record_upstreams(rounds, ids);
   co_return SchedulerResult<void>{};
+}
+
+// `made`: the runs of the rounds, one for each shard.
+void RunEndings::record_upstreams(const std::vector<Round>& rounds, const std::vector<RunId>& made) {
+  std::vector<RunId> runs, upstream_runs;
+  std::vector<int> positions;
+  std::vector<TaskId> upstreams;
+  std::vector<RunState> states;
+  auto next = made.begin();
+  for (const auto& round : rounds) {
+    for (int shard = 0; shard < round.dependant->shard_count; ++shard, ++next) {
+      for (std::size_t i = 0; i < round.entries.size(); ++i) {
+        runs.push_back(*next);
+        positions.push_back(static_cast<int>(i));
+        upstreams.push_back(round.dependant->upstreams[i]);
+        upstream_runs.push_back(round.entries[i].run);
+        states.push_back(round.entries[i].state);
+      }
+    }
+  }
+  tx_.send(
+      "INSERT INTO run_upstreams (run_id, position, upstream_id, upstream_run_id, state) SELECT * FROM"
+      " unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[])",
+      runs, positions, upstreams, upstream_runs, states);
 }
 
 Async<std::map<TaskId, std::string>> RunEndings::names_of(const std::vector<Round>& rounds) {

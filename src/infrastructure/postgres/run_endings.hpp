@@ -78,6 +78,7 @@ class RunEndings {
   Async<std::vector<Dependant>> dependants_of(const std::vector<EndedRun>& ended);
   Async<Entries> add_to_rounds(const std::vector<EndedRun>& ended, const std::vector<Dependant>& dependants);
   Async<void> run_rounds(std::vector<Round> rounds);
+  void record_upstreams(const std::vector<Round>& rounds, const std::vector<RunId>& made);
   Async<std::map<TaskId, std::string>> names_of(const std::vector<Round>& rounds);
 
   Transaction& tx_;

@@ -13,6 +13,7 @@
 namespace scheduler::infrastructure {
 
 using database::sqlite::column_of;
+using database::sqlite::RowSet;
 using database::sqlite::Statement;
 
 // One ended run of each upstream, in the order of Dependant::upstreams.
@@ -129,6 +130,14 @@ SchedulerResult<void> RunEndings::run_dependant(const Dependant& dependant, cons
     fire.message = why;
   }
   TRY(const auto runs, insert_runs(connection_, fire, dependant.shard_count));
+  RowSet waited_for;
+  for (const auto run : runs)
+    for (std::size_t i = 0; i < round.runs.size(); ++i)
+      waited_for.add(run, i, dependant.upstreams[i], round.runs[i], round.states[i]);
+  CHECK(
+      connection_.execute("INSERT INTO run_upstreams (run_id, position, upstream_id, upstream_run_id, state)"
+                          " SELECT c1, c2, c3, c4, c5 FROM rows(?1)",
+                          waited_for));
   if (fire.state == domain::RunState::skipped)
     for (const auto run : runs) note(run, dependant.task, fire.state);
   return {};

@@ -4,6 +4,7 @@
 #include "infrastructure/sqlite/run_endings.hpp"
 #include "infrastructure/store/guards.hpp"
 #include "infrastructure/store/report_rules.hpp"
+#include "infrastructure/store/upstream_json.hpp"
 
 #include <fmt/format.h>
 
@@ -27,6 +28,7 @@ using application::Returned;
 using application::RunChange;
 using application::RunContexts;
 using application::Started;
+using application::UpstreamOutput;
 using database::sqlite::column_of;
 using domain::Event;
 using domain::RunState;
@@ -168,7 +170,8 @@ SchedulerResult<DueTasks> due_tasks(Connection& connection, const std::vector<Du
 SchedulerResult<std::vector<DueRun>> read_due(Connection& connection, const std::vector<RunId>& runs) {
   const auto keys = column_of(runs);
   auto rows = connection.query(
-      "SELECT r.id, r.task_id, r.token, r.route, r.parameters, r.attempt, r.slot, r.shard_index, r.shard_total"
+      "SELECT r.id, r.task_id, r.token, r.route, r.parameters, r.attempt, r.slot, r.shard_index, r.shard_total,"
+      " EXISTS (SELECT 1 FROM run_upstreams u WHERE u.run_id = r.id)"
       " FROM rows(?1) CROSS JOIN task_runs r ON r.id = c1",
       keys);
   std::vector<std::optional<std::string>> parameters;
@@ -176,7 +179,7 @@ SchedulerResult<std::vector<DueRun>> read_due(Connection& connection, const std:
     DueRun it;
     auto& work = it.execution;
     row.read(work.run, work.task, it.candidate.token, it.candidate.route, parameters.emplace_back(), work.attempt,
-             work.slot, work.shard_index, work.shard_total);
+             work.slot, work.shard_index, work.shard_total, it.has_upstreams);
     it.candidate.run = work.run;
     work.attempt += 1;
     work.token = it.candidate.token + 1;
@@ -208,6 +211,41 @@ SchedulerResult<std::vector<DueRun>> due_runs(Connection& connection, std::vecto
     for (const auto& key : keys) due.push_back(key.run);
   }
   return read_due(connection, due);
+}
+
+// ---- what upstream runs left
+// ------------------------------------------------------------------------------------------
+
+// The runs that these runs waited for: the one that was bound, and all shards of a fire time.
+constexpr std::string_view kBound =
+    "WITH bound (run_id, position, upstream_id, id) AS ("
+    " SELECT u.run_id, u.position, u.upstream_id, u.upstream_run_id FROM rows(?1) CROSS JOIN run_upstreams u"
+    " ON u.run_id = c1 UNION"
+    " SELECT u.run_id, u.position, u.upstream_id, s.run_id FROM rows(?1) CROSS JOIN run_upstreams u ON u.run_id = c1"
+    " CROSS JOIN schedule_slots s ON s.slot = u.slot AND s.task_id = u.upstream_id AND s.run_id IS NOT NULL) ";
+
+SchedulerResult<std::unordered_map<RunId, UpstreamOutput>> read_upstreams(Connection& connection,
+                                                                          const std::vector<RunId>& runs,
+                                                                          std::size_t bytes_max) {
+  static const auto kSizes = fmt::format(
+      "{}SELECT b.run_id, sum(length(CAST(o.output AS BLOB))) FROM bound b CROSS JOIN run_outputs o ON o.run_id = b.id"
+      " GROUP BY b.run_id",
+      kBound);
+  static const auto kRows = fmt::format(
+      "{}SELECT {} FROM bound b CROSS JOIN tasks t ON t.id = b.upstream_id LEFT JOIN task_runs r ON r.id = b.id"
+      " LEFT JOIN run_outputs o ON o.run_id = r.id"
+      " ORDER BY b.run_id, t.name, b.position, r.slot, r.shard_index, r.id",
+      kBound, kUpstreamColumns);
+  const auto all = column_of(runs);
+  TRY(const auto sizes, connection.query(kSizes, all).all([](Statement& row) {
+    UpstreamSize it;
+    row.read(it.run, it.bytes);
+    return it;
+  }));
+  auto choice = choose_upstreams(runs, sizes, bytes_max);
+  const auto chosen = column_of(choice.to_read);
+  TRY(const auto rows, connection.query(kRows, chosen).all(read_upstream));
+  return upstream_outputs_of(std::move(choice), rows);
 }
 
 // ---- writes ---------------------------------------------------------------------------------------------------------
@@ -346,6 +384,8 @@ class Reports {
       return true;
     }
     end(it.run, *current, end_of(it, allowed->to, current->cancel_reason), it.ended_at, revoke, lost);
+    if (current->state == RunState::succeeded && it.outcome.output)
+      outputs_.add(it.run, std::string_view{*it.outcome.output});
     return true;
   }
 
@@ -389,6 +429,7 @@ class Reports {
               " ended_at, reason, message, exit_code, http_status, log_lines)"
               " SELECT c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11, c12, c13, c14 FROM rows(?1)",
               attempts_));
+    CHECK(write("INSERT INTO run_outputs (run_id, output) SELECT c1, c2 FROM rows(?1)", outputs_));
     CHECK(write(kHandBack, returned_, now_));
     CHECK(write(kRetry, retried_));
     return write(kEnd, ended_);
@@ -407,7 +448,7 @@ class Reports {
   RunEndings endings_;
   std::unordered_map<RunId, Current> runs_;
   std::deque<RunEnd> ends_;  // `ended_` looks at their texts
-  RowSet started_, attempts_, returned_, retried_, ended_;
+  RowSet started_, attempts_, returned_, retried_, ended_, outputs_;
 };
 
 SchedulerResult<void> mark_all_missing(Connection& connection, const std::vector<RunId>& missing,
@@ -425,10 +466,14 @@ SchedulerResult<void> mark_all_missing(Connection& connection, const std::vector
 
 // ---- what was decided on --------------------------------------------------------------------------------------------
 
+constexpr std::string_view kLostWorkers =
+    "CASE WHEN r.lost_attempts > 0 THEN (SELECT group_concat(worker, ', ') FROM (SELECT worker FROM task_attempts"
+    " WHERE run_id = r.id AND state = 'lost' ORDER BY number)) END";
+
 SchedulerResult<RunContexts> run_contexts(Connection& connection, const std::vector<RunId>& runs, TimePoint now) {
   static const auto kSql = fmt::format(
-      "SELECT {}, {} FROM rows(?1) CROSS JOIN task_runs r ON r.id = c1 CROSS JOIN tasks t ON t.id = r.task_id",
-      kPolicyColumns, kRunColumns);
+      "SELECT {}, {}, {} FROM rows(?1) CROSS JOIN task_runs r ON r.id = c1 CROSS JOIN tasks t ON t.id = r.task_id",
+      kPolicyColumns, kLostWorkers, kRunColumns);
   TRY(auto rows, connection.query(kSql, column_of(runs)).all(read_run_context));
   RunContexts contexts{.now = now};
   contexts.runs.reserve(rows.size());
@@ -447,14 +492,14 @@ SchedulerResult<RescueView> rescue_view(Connection& connection, TimePoint now, s
   RescueView view{.now = now};
   // An incarnation that nobody knows is as good as dead.
   static const auto kOrphaned = fmt::format(
-      "SELECT {}, {}{}WHERE r.state IN ('dispatched', 'running') AND (r.missing_since <= ?1 OR r.incarnation NOT IN"
+      "SELECT {}, {}, {}{}WHERE r.state IN ('dispatched', 'running') AND (r.missing_since <= ?1 OR r.incarnation NOT IN"
       " (SELECT incarnation FROM workers WHERE state IN ('alive', 'draining'))) ORDER BY r.id LIMIT ?2",
-      kPolicyColumns, kRunColumns, kHeldRunTables);
+      kPolicyColumns, kLostWorkers, kRunColumns, kHeldRunTables);
   TRY(view.orphaned, connection.query(kOrphaned, now - application::kMissingGrace, limit).all(read_run_context));
   static const auto kOverdue = fmt::format(
-      "SELECT {}, {}{}WHERE r.state = 'running' AND r.state IN ('dispatched', 'running')"
+      "SELECT {}, {}, {}{}WHERE r.state = 'running' AND r.state IN ('dispatched', 'running')"
       " AND r.started_at + t.timeout_seconds * 1000000 <= ?1 ORDER BY r.id LIMIT ?2",
-      kPolicyColumns, kRunColumns, kHeldRunTables);
+      kPolicyColumns, kLostWorkers, kRunColumns, kHeldRunTables);
   TRY(view.overdue, connection.query(kOverdue, now - application::kOverdueGrace, limit).all(read_run_context));
   const auto is_orphaned = [&](const application::RunContext& it) {
     return std::ranges::any_of(view.orphaned, [&](const auto& orphan) { return orphan.run.id == it.run.id; });
@@ -472,6 +517,13 @@ Async<DispatchView> SqliteDispatchRepository::view() {
 Async<std::vector<DueRun>> SqliteDispatchRepository::due(std::vector<std::string> routes, std::size_t limit) {
   return database_.read([this, routes = std::move(routes), limit](Connection& connection) {
     return due_runs(connection, routes, limit, clock_.now());
+  });
+}
+
+Async<std::unordered_map<RunId, UpstreamOutput>> SqliteDispatchRepository::upstream_outputs(std::vector<RunId> runs,
+                                                                                            std::size_t bytes_max) {
+  return database_.read([runs = std::move(runs), bytes_max](Connection& connection) {
+    return read_upstreams(connection, runs, bytes_max);
   });
 }
 

@@ -14,6 +14,8 @@ class SqliteDispatchRepository final : public application::DispatchRepository {
 
   Async<application::DispatchView> view() override;
   Async<std::vector<application::DueRun>> due(std::vector<std::string> routes, std::size_t limit) override;
+  Async<std::unordered_map<RunId, application::UpstreamOutput>> upstream_outputs(std::vector<RunId> runs,
+                                                                                 std::size_t bytes_max) override;
   Async<std::vector<bool>> mark_dispatched(std::vector<application::Dispatching> batch) override;
   Async<application::RunContexts> contexts(std::vector<RunId> runs) override;
   Async<std::vector<application::Applied>> apply(std::vector<application::RunChange> batch) override;

@@ -48,7 +48,8 @@ SchedulerResult<std::vector<RunId>> runs_made_by(Connection& connection, TaskId 
       .values<RunId>();
 }
 
-// A run that is asked for again keeps its place among the shards; the other shards are not run again.
+// A run that is asked for again keeps its place among the shards, whose others are not run again, and what it waited
+// for.
 SchedulerResult<std::vector<RunId>> insert_again(Connection& connection, const NewFire& fire, RunId ended) {
   auto row =
       connection.query("SELECT shard_index, shard_total FROM task_runs WHERE id = ? AND task_id = ?", ended, fire.task);
@@ -57,6 +58,11 @@ SchedulerResult<std::vector<RunId>> insert_again(Connection& connection, const N
   int shard_index = 0, shard_total = 1;
   row.read(shard_index, shard_total);
   TRY(const auto id, insert_run(connection, fire, shard_index, shard_total));
+  CHECK(
+      connection.execute("INSERT INTO run_upstreams (run_id, position, upstream_id, slot, upstream_run_id, state)"
+                         " SELECT ?1, position, upstream_id, slot, upstream_run_id, state FROM run_upstreams"
+                         " WHERE run_id = ?2 AND state IS NOT NULL",
+                         id, ended));
   return std::vector{id};
 }
 
@@ -144,6 +150,15 @@ SchedulerResult<std::vector<domain::Attempt>> attempts_of(Connection& connection
   TRY(auto attempts, connection.query(kSql, id).all(read_attempt));
   if (run.state == RunState::dispatched || run.state == RunState::running) attempts.push_back(current_attempt(run));
   return attempts;
+}
+
+SchedulerResult<std::vector<domain::UpstreamRun>> upstreams_of(Connection& connection, RunId id) {
+  CHECK(get_run(connection, id));
+  static const auto kSql = fmt::format(
+      "SELECT {} FROM run_upstreams u CROSS JOIN tasks t ON t.id = u.upstream_id WHERE u.run_id = ?"
+      " ORDER BY u.position",
+      kUpstreamRunColumns);
+  return connection.query(kSql, id).all(read_upstream_run);
 }
 
 // ---- cancel ---------------------------------------------------------------------------------------------------------
@@ -237,6 +252,16 @@ Async<Page<TaskRun>> SqliteRunRepository::list(RunFilter filter, Paging paging) 
 
 Async<std::vector<domain::Attempt>> SqliteRunRepository::attempts(RunId id) {
   return database_.read([id](Connection& connection) { return attempts_of(connection, id); });
+}
+
+Async<std::optional<std::string>> SqliteRunRepository::output(RunId id) {
+  return database_.read([id](Connection& connection) {
+    return connection.query("SELECT output FROM run_outputs WHERE run_id = ?", id).value<std::string>();
+  });
+}
+
+Async<std::vector<domain::UpstreamRun>> SqliteRunRepository::upstreams(RunId id) {
+  return database_.read([id](Connection& connection) { return upstreams_of(connection, id); });
 }
 
 Async<std::optional<std::int64_t>> SqliteRunRepository::log_lines(RunId id, int attempt) {

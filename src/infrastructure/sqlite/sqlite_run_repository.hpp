@@ -15,6 +15,8 @@ class SqliteRunRepository final : public application::RunRepository {
   Async<domain::TaskRun> get(RunId id) override;
   Async<application::Page<domain::TaskRun>> list(application::RunFilter filter, application::Paging paging) override;
   Async<std::vector<domain::Attempt>> attempts(RunId id) override;
+  Async<std::optional<std::string>> output(RunId id) override;
+  Async<std::vector<domain::UpstreamRun>> upstreams(RunId id) override;
   Async<std::optional<std::int64_t>> log_lines(RunId id, int attempt) override;
   Async<application::Cancelled> cancel(RunId id) override;
   Async<application::TaskStats> stats(TaskId task) override;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "application/ports/dispatch_repository.hpp"
+#include "domain/dependencies.hpp"
 #include "domain/slot_audit.hpp"
 #include "domain/task.hpp"
 #include "domain/task_run.hpp"
@@ -62,14 +63,21 @@ inline constexpr auto read_run_from = [](auto& row, int first_column) {
 };
 inline constexpr auto read_run = [](auto& row) { return read_run_from(row, 0); };
 
-// Then kRunColumns, of the same tables.
+// Then, of the same tables, the workers of the run's lost attempts as one text, and kRunColumns.
 inline constexpr std::string_view kPolicyColumns =
-    "t.max_retries, t.backoff_base_seconds, t.backoff_factor, t.backoff_cap_seconds, t.delivery";
+    "t.max_retries, t.backoff_base_seconds, t.backoff_factor, t.backoff_cap_seconds, t.retry_on, t.max_lost_attempts,"
+    " t.delivery";
 inline constexpr auto read_run_context = [](auto& row) {
   domain::Policy policy;
-  const int next = row.read(policy.max_retries, policy.backoff.base_seconds, policy.backoff.factor,
-                            policy.backoff.cap_seconds, policy.delivery);
-  return application::RunContext{read_run_from(row, next), policy};
+  std::string retry_on;
+  std::optional<std::string> lost_workers;
+  const int next =
+      row.read(policy.max_retries, policy.backoff.base_seconds, policy.backoff.factor, policy.backoff.cap_seconds,
+               retry_on, policy.max_lost_attempts, policy.delivery, lost_workers);
+  policy.retry_on = parsed_or_rejected(row, retry_on_from_json(retry_on), "tasks.retry_on");
+  auto run = read_run_from(row, next);
+  run.lost_workers = std::move(lost_workers).value_or("");
+  return application::RunContext{std::move(run), std::move(policy)};
 };
 
 inline constexpr std::string_view kAttemptColumns =
@@ -79,6 +87,16 @@ inline constexpr auto read_attempt = [](auto& row) {
   domain::Attempt it;
   row.read(it.run, it.number, it.token, it.state, it.worker, it.incarnation, it.dispatched_at, it.started_at,
            it.ended_at, it.reason, it.message, it.exit_code, it.http_status);
+  return it;
+};
+
+// FROM run_upstreams u and its tasks t. The run of a fire time that has not ended is looked up by its slot.
+inline constexpr std::string_view kUpstreamRunColumns =
+    "u.upstream_id, t.name, u.slot, coalesce(u.upstream_run_id, (SELECT s.run_id FROM schedule_slots s"
+    " WHERE s.slot = u.slot AND s.task_id = u.upstream_id AND s.shard = 0)), u.state";
+inline constexpr auto read_upstream_run = [](auto& row) {
+  domain::UpstreamRun it;
+  row.read(it.task, it.task_name, it.slot, it.run, it.state);
   return it;
 };
 

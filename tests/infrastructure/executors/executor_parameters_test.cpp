@@ -9,9 +9,9 @@ using namespace scheduler::infrastructure;
 namespace {
 
 // "pointer: message" of every fault, one a line.
-std::string faults(std::string_view type, std::string_view parameters) {
+std::string faults(std::string_view type, std::string_view parameters, const std::vector<std::string>& upstreams = {}) {
   std::string all;
-  for (const auto& fault : ExecutorParameterCheck().check(type, parameters))
+  for (const auto& fault : ExecutorParameterCheck().check(type, parameters, upstreams))
     all += (all.empty() ? "" : "\n") + fault.pointer + ": " + fault.message;
   return all;
 }
@@ -85,6 +85,81 @@ TEST(ExecutorParameterCheck, EveryFault_SaysWhereAndWhat) {
       {"noop", R"j({"a":1})j", "/parameters/a: unknown field"},
   };
   for (const auto& row : rows) EXPECT_EQ(faults(row.type, row.parameters), row.expected) << row.parameters;
+}
+
+TEST(ExecutorParameterCheck, References_StandWhereNothingIsExecutedAlone) {
+  constexpr std::string_view kProgram =
+      "must not name an upstream's output, which would be executed as part of it: give it to a variable of "
+      "environment, "
+      "and use that";
+  constexpr std::string_view kShell = "must not name an upstream's output; only args and values of environment may";
+  constexpr std::string_view kPython =
+      "must not name an upstream's output; only arguments and values of environment may";
+  constexpr std::string_view kHttp = "must not name an upstream's output; only the body may";
+  const std::vector<std::string> upstreams{"extract", "my.task"};
+  const struct {
+    std::string_view type, parameters;
+    std::string expected;
+  } rows[] = {
+      {"shell", R"j({"command":"cp","args":["${upstream.extract.file}","$${upstream.x}","${HOME}"]})j", ""},
+      {"shell", R"j({"command":"echo $A","environment":{"A":"a${upstream.\"my.task\".b.0}"}})j", ""},
+      {"shell", R"j({"command":"echo ${upstream.extract.file}"})j", fmt::format("/parameters/command: {}", kProgram)},
+      {"shell", R"j({"command":"echo $${upstream.extract.file}"})j", ""},
+      {"shell", R"j({"command":"${upstream.extract.file}","args":[]})j",
+       fmt::format("/parameters/command: {}", kShell)},
+      {"shell", R"j({"command":"/bin/bash","args":["-ec","echo ${upstream.extract.file}"]})j",
+       fmt::format("/parameters/args/1: {}", kProgram)},
+      {"shell", R"j({"command":"sh","args":["-x","-c","echo $1","sh","${upstream.extract.file}"]})j", ""},
+      {"shell", R"j({"command":"sh","args":["a.sh","-c","${upstream.extract.file}"]})j", ""},
+      {"shell", R"j({"command":"bash","args":["-c","-x","echo ${upstream.extract.file}"]})j",
+       fmt::format("/parameters/args/2: {}", kProgram)},
+      {"shell", R"j({"command":"bash","args":["-o","errexit","-c","--","echo ${upstream.extract.file}"]})j",
+       fmt::format("/parameters/args/4: {}", kProgram)},
+      {"shell", R"j({"command":"env","args":["A=1","/bin/sh","-c","echo ${upstream.extract.file}"]})j",
+       fmt::format("/parameters/args/3: {}", kProgram)},
+      {"shell", R"j({"command":"busybox","args":["sh","-c","echo ${upstream.extract.file}"]})j",
+       fmt::format("/parameters/args/2: {}", kProgram)},
+      {"shell", R"j({"command":"python3.11","args":["-cprint(${upstream.extract.file})"]})j",
+       fmt::format("/parameters/args/0: {}", kProgram)},
+      {"shell", R"j({"command":"bash","args":["--rcfile","/a","-c","${upstream.extract.file}"]})j",
+       fmt::format("/parameters/args/3: {}", kProgram)},
+      {"shell", R"j({"command":"python3","args":["a.py","-c","${upstream.extract.file}"]})j", ""},
+      {"shell", R"j({"command":"perl","args":["-e","1","-e","print ${upstream.extract.file}"]})j",
+       fmt::format("/parameters/args/3: {}", kProgram)},
+      {"shell", R"j({"command":"a","shell":"${upstream.extract.s}"})j", fmt::format("/parameters/shell: {}", kShell)},
+      {"shell", R"j({"command":"a","working_directory":"/${upstream.extract.d}"})j",
+       fmt::format("/parameters/working_directory: {}", kShell)},
+      {"shell", R"j({"command":"a","args":["${upstream.extrct.file}"]})j",
+       "/parameters/args/0: names the output of 'extrct', which is not among the task's dependencies; did you mean "
+       "'extract'?"},
+      {"shell", R"j({"command":"a","environment":{"A":"${upstream.extract}"}})j",
+       "/parameters/environment/A: the reference at character 1 names a task and no key of its output; write it like "
+       "${upstream.NAME.key}, or $${upstream. where no reference is meant"},
+      {"python", R"j({"script":"print('${upstream.extract.a}')"})j", fmt::format("/parameters/script: {}", kProgram)},
+      {"python",
+       R"j({"script":"1","arguments":["${upstream.extract.a}"],"environment":{"A":"${upstream.extract.a}"}})j", ""},
+      {"python", R"j({"script_path":"/${upstream.extract.a}"})j", fmt::format("/parameters/script_path: {}", kPython)},
+      {"python",
+       R"j({"script":"1","virtual_env":"/${upstream.extract.a}","python_executable":"${upstream.extract.a}"})j",
+       fmt::format("/parameters/python_executable: {0}\n/parameters/virtual_env: {0}", kPython)},
+      {"http", R"j({"url":"http://a/","body":"x=${upstream.extract.a}"})j", ""},
+      {"http", R"j({"url":"http://a/","body":{"a":["${upstream.extract.a}"],"${b}":1}})j", ""},
+      {"http", R"j({"url":"http://a/${upstream.extract.a}"})j", fmt::format("/parameters/url: {}", kHttp)},
+      {"http", R"j({"url":"http://a/","headers":{"X-A":"${upstream.extract.a}"}})j",
+       fmt::format("/parameters/headers/X-A: {}", kHttp)},
+      {"http", R"j({"url":"http://a/","body":{"${upstream.extract.a}":[{"b":"${upstream.other.a}"}]}})j",
+       "/parameters/body/${upstream.extract.a}: must not name an upstream's output; only a value may\n"
+       "/parameters/body/${upstream.extract.a}/0/b: names the output of 'other', which is not among the task's "
+       "dependencies"},
+      {"http",
+       R"j({"url":"http://a/","headers":{"content-TYPE":"application/JSON"},"body":"{\"a\":\"${upstream.extract.a}\"}"})j",
+       "/parameters/body: is a text that is sent as JSON, and an upstream's output could change its structure: give "
+       "the "
+       "body as an object or an array"},
+      {"http", R"j({"url":"http://a/","method":"HEAD","capture_output":true})j",
+       "/parameters/capture_output: the answer to HEAD has no body that could be the output"},
+  };
+  for (const auto& row : rows) EXPECT_EQ(faults(row.type, row.parameters, upstreams), row.expected) << row.parameters;
 }
 
 TEST(ExecutorParameterCheck, TextTooLongForOneArgument_SaysWhatToDo) {

@@ -214,6 +214,71 @@ TEST_F(HttpExecutorTest, Execute_Status_DecidesTheOutcome) {
   }
 }
 
+TEST_F(HttpExecutorTest, Execute_CaptureOutput_TakesAJsonObjectAlone) {
+  const struct {
+    std::string type, body;
+    std::string_view message;  // "": it is the output
+  } rows[] = {
+      {"application/json", R"({"rows": 12})", ""},
+      {"Application/JSON; charset=utf-8", R"({"rows": 12})", ""},
+      {"application/problem+json", "{}", ""},
+      {"text/plain", "{}",
+       "the answer is to be the output, and its Content-Type is 'text/plain', not application/json"},
+      {"application/jsonx", "{}", "the answer is to be the output, and its Content-Type is 'application/jsonx', not"},
+      {"", "{}", "the answer is to be the output, and its Content-Type is missing, not application/json"},
+      {"application/json", "", "the answer is to be the output, and its body is empty"},
+      {"application/json", "[1]", "the output is JSON, but no object"},
+      {"application/json", "{", "the output is no JSON object: "},
+      {"application/json", R"({"a":")" + std::string(70'000, 'x') + R"("})",
+       "the output is more than 65536 bytes long"},
+  };
+  for (const auto& row : rows) {
+    const auto header = row.type.empty() ? std::string() : fmt::format("Content-Type: {}\r\n", row.type);
+    TestServer server(always(reply("200 OK", row.body, header)));
+    sink.out.clear();
+    const auto outcome = get(server.url(), R"(,"capture_output":true)");
+    EXPECT_EQ(sink.out, row.body) << "it is shown as well";
+    if (row.message.empty()) {
+      EXPECT_EQ(outcome, (Outcome{.http_status = 200, .output = row.body})) << row.type;
+      continue;
+    }
+    EXPECT_EQ(outcome.state, AttemptState::failed) << row.type;
+    EXPECT_EQ(outcome.reason, Reason::output_invalid);
+    EXPECT_THAT(outcome.message, HasSubstr(row.message));
+    EXPECT_EQ(outcome.http_status, 200);
+    EXPECT_FALSE(outcome.output);
+  }
+}
+
+TEST_F(HttpExecutorTest, Execute_AnswerNobodyAskedToKeep_IsNoOutput) {
+  TestServer server(always(reply("200 OK", "{}", "Content-Type: application/json\r\n")));
+  EXPECT_FALSE(get(server.url()).output);
+  TestServer refusing(always(reply("500 Internal Server Error", "{}", "Content-Type: application/json\r\n")));
+  const auto refused = get(refusing.url(), R"(,"capture_output":true)");
+  EXPECT_EQ(refused.reason, Reason::http_status);
+  EXPECT_FALSE(refused.output);
+}
+
+TEST_F(HttpExecutorTest, Execute_UpstreamInTheBody_StaysOneText) {
+  execution.upstream = R"({"a":{"run_id":1,"state":"succeeded","output":{"x":"\"},\"admin\":true,\r\n{"}}})";
+  TestServer server(always(reply("204 No Content")));
+  get(server.url(), R"(,"method":"POST","body":{"k":"${upstream.a.x}"})");
+  EXPECT_THAT(server.requests().at(0), testing::EndsWith("\r\n\r\n{\"k\":\"\\\"},\\\"admin\\\":true,\\r\\n{\"}"));
+  get(server.url(), R"(,"method":"POST","body":"x=${upstream.a.x}")");
+  EXPECT_THAT(server.requests().at(1), testing::EndsWith("\r\n\r\nx=\"},\"admin\":true,\r\n{"));
+  const auto missing = get(server.url(), R"(,"method":"POST","body":["${upstream.a.y}"])");
+  EXPECT_EQ(missing.reason, Reason::output_missing);
+  EXPECT_TRUE(missing.permanent);
+  EXPECT_EQ(server.requests().size(), 2U) << "nothing is sent without it";
+}
+
+TEST_F(HttpExecutorTest, Execute_TooManyRequests_AsksForItsWait) {
+  TestServer server(always(reply("429 Too Many Requests", "", "Retry-After: 3\r\n")));
+  const auto outcome = get(server.url());
+  EXPECT_EQ(outcome.reason, Reason::http_status);
+  EXPECT_EQ(outcome.retry_after, Millis{3000});
+}
+
 TEST_F(HttpExecutorTest, Execute_RetryAfter_IsKept) {
   const auto wait = [&](std::string_view header) {
     TestServer server(always(reply("503 Service Unavailable", "", fmt::format("Retry-After: {}\r\n", header))));

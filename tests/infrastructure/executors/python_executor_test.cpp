@@ -23,7 +23,8 @@ class PythonExecutorTest : public ExecutorTest {
   const std::string directory = "/tmp/scheduler-python-test-" + std::to_string(::getpid());
   WorkerIdentity identity{{"worker-a"}, {12345}};
   ProcessRunner runner{io, clock, timer, {.kill_grace = 300ms}};
-  PythonExecutor executor{runner, identity};
+  std::unique_ptr<AttemptFiles> files = std::move(*AttemptFiles::create());
+  PythonExecutor executor{{runner, identity, *files}};
 };
 
 }  // namespace
@@ -69,6 +70,16 @@ TEST_F(PythonExecutorTest, Execute_ReadsInput_FindsTheEnd) {
   EXPECT_EQ(run(executor, R"j({"script":"import sys\nprint(repr(sys.stdin.read()))"})j").exit_code, 0);
   EXPECT_EQ(sink.out, "''\n");
   EXPECT_EQ(run(executor, R"j({"script":""})j").exit_code, 0);
+}
+
+TEST_F(PythonExecutorTest, Execute_Outputs_GoInAndOut) {
+  execution.upstream = R"({"a":{"run_id":1,"state":"succeeded","output":{"n":20,"x":"'; import os #"}}})";
+  const auto outcome = run(
+      executor,
+      R"j({"script":"import json,os,sys\nup=json.loads(os.environ['SCHEDULER_UPSTREAM'])['a']['output']\nopen(os.environ['SCHEDULER_OUTPUT'],'w').write(json.dumps({'n':up['n']+1,'args':sys.argv[1:],'x':os.environ['X']}))",
+          "arguments":["${upstream.a.x}"],"environment":{"X":"${upstream.a.n}"}})j");
+  EXPECT_EQ(outcome.exit_code, 0) << sink.err;
+  EXPECT_EQ(outcome.output, R"({"n": 21, "args": ["'; import os #"], "x": "20"})");
 }
 
 TEST_F(PythonExecutorTest, Execute_MissingInterpreter_SaysWhich) {

@@ -17,6 +17,7 @@ using namespace scheduler;
 using namespace scheduler::executor_test;
 using namespace scheduler::infrastructure;
 using domain::AttemptState;
+using domain::Outcome;
 using domain::Reason;
 using testing::HasSubstr;
 
@@ -60,7 +61,8 @@ class ShellExecutorTest : public ExecutorTest {
   const std::string directory = "/tmp/scheduler-shell-test-" + std::to_string(::getpid());
   WorkerIdentity identity{{"worker-a"}, {12345}};
   ProcessRunner runner{io, clock, timer, {.kill_grace = 300ms}};
-  ShellExecutor executor{runner, identity};
+  std::unique_ptr<AttemptFiles> files = std::move(*AttemptFiles::create());
+  ShellExecutor executor{{runner, identity, *files}};
 };
 
 // A process in a session of its own, its parent gone: what a daemon does.
@@ -100,11 +102,11 @@ TEST_F(ShellExecutorTest, Execute_OtherShell_IsUsed) {
 TEST_F(ShellExecutorTest, Execute_Environment_IsAllowListPlusTaskPlusOurs) {
   ::setenv("A_SECRET_OF_THE_WORKER", "1", 1);
   ::setenv("LC_TEST", "de", 1);
-  const ShellExecutor fresh(runner, identity);
+  const ShellExecutor fresh({runner, identity, *files});
   execution.slot = from_micros(1'774'747'800'000'000);
   execution.shard_index = 1;
   execution.shard_total = 4;
-  ShellExecutor with_environment(runner, identity);
+  ShellExecutor with_environment({runner, identity, *files});
   EXPECT_EQ(run(with_environment, R"({"command":"env | sort","environment":{"MINE":"ü=1","LANG":"xx"}})").exit_code, 0);
   std::string rest;
   std::istringstream lines(sink.out);
@@ -112,13 +114,116 @@ TEST_F(ShellExecutorTest, Execute_Environment_IsAllowListPlusTaskPlusOurs) {
     if (!line.starts_with("PATH=") && !line.starts_with("HOME=") && !line.starts_with("PWD=") &&
         !line.starts_with("SHELL=") && !line.starts_with("USER=") && !line.starts_with("LOGNAME=") &&
         !line.starts_with("TZ=") && !line.starts_with("TMPDIR=") && !line.starts_with("SCHEDULER_PROCESS=") &&
-        !line.starts_with("OLDPWD=") && !line.starts_with("_=") &&
+        !line.starts_with("OLDPWD=") && !line.starts_with("SCHEDULER_OUTPUT=") && !line.starts_with("_=") &&
         (!line.starts_with("LC_") || line.starts_with("LC_TEST")))
       rest += line + "\n";
   EXPECT_EQ(rest,
             "LANG=xx\nLC_TEST=de\nMINE=ü=1\nSCHEDULER_ATTEMPT=2\nSCHEDULER_INCARNATION=12345\nSCHEDULER_RUN_ID=41\n"
             "SCHEDULER_SHARD_INDEX=1\nSCHEDULER_SHARD_TOTAL=4\nSCHEDULER_SLOT=2026-03-29T01:30:00Z\n"
             "SCHEDULER_TASK_ID=7\nSCHEDULER_TASK_NAME=tidy ü\nSCHEDULER_TOKEN=9\nSCHEDULER_WORKER_ID=worker-a\n");
+}
+
+TEST_F(ShellExecutorTest, Execute_Output_IsTheObjectThatItLeft) {
+  EXPECT_EQ(shell("echo '{\"rows\": 12}' > $SCHEDULER_OUTPUT"),
+            (Outcome{.exit_code = 0, .output = "{\"rows\": 12}\n"}));
+  // As many programs write a file.
+  EXPECT_EQ(shell("echo '{}' > $SCHEDULER_OUTPUT.tmp && mv $SCHEDULER_OUTPUT.tmp $SCHEDULER_OUTPUT").output, "{}\n");
+  for (const std::string_view nothing :
+       {"true", "rm $SCHEDULER_OUTPUT", "echo > $SCHEDULER_OUTPUT", "rm -r $(dirname $SCHEDULER_OUTPUT)"})
+    EXPECT_EQ(shell(nothing), (Outcome{.exit_code = 0})) << nothing;
+}
+
+TEST_F(ShellExecutorTest, Execute_OutputThatIsNone_FailsTheAttempt) {
+  const std::string to = " > $SCHEDULER_OUTPUT";
+  const struct {
+    std::string command;
+    std::string_view message;
+  } rows[] = {
+      {"echo 12" + to, "the output is JSON, but no object"},
+      {"echo nonsense" + to, "the output is no JSON object: "},
+      {"printf '{\"a\":\"\\377\"}'" + to, "the output is no JSON object: "},
+      {"echo '{\"a\":1,\"a\":2}'" + to, "the output is no JSON object: "},
+      {"(printf '{\"a\":\"'; head -c 65536 /dev/zero | tr '\\0' x; printf '\"}')" + to,
+       "the output is 65544 bytes long; 65536 bytes are the most"},
+      {"ln -sf /etc/hostname $SCHEDULER_OUTPUT", "the output is a symbolic link, and is not followed"},
+      {"rm $SCHEDULER_OUTPUT; mkfifo $SCHEDULER_OUTPUT", "the output is no regular file"},
+      {"rm $SCHEDULER_OUTPUT; mkdir -p $SCHEDULER_OUTPUT/deep/er", "the output is no regular file"},
+      {"rm $SCHEDULER_OUTPUT; mknod $SCHEDULER_OUTPUT c 1 5", "the output is no regular file"},  // /dev/zero
+  };
+  for (const auto& row : rows) {
+    const auto outcome = shell(row.command);
+    EXPECT_EQ(outcome.state, AttemptState::failed) << row.command;
+    EXPECT_EQ(outcome.reason, Reason::output_invalid) << row.command;
+    EXPECT_THAT(outcome.message, HasSubstr(row.message)) << row.command;
+    EXPECT_FALSE(outcome.permanent) << "it is the task's failure like any other";
+    EXPECT_FALSE(outcome.output) << row.command;
+  }
+}
+
+// Where it leads is changed under our feet: we look where we looked before.
+TEST_F(ShellExecutorTest, Execute_DirectoryReplacedByALink_ReadsNothingThere) {
+  std::ofstream(directory + "/output.json") << R"({"secret":1})";
+  const auto outcome = shell("d=$(dirname $SCHEDULER_OUTPUT); rm -r $d; ln -s " + directory + " $d");
+  EXPECT_EQ(outcome, (Outcome{.exit_code = 0}));
+  EXPECT_TRUE(std::filesystem::exists(directory + "/output.json")) << "what a link leads to is not removed";
+}
+
+TEST_F(ShellExecutorTest, Execute_FailedAttempt_LeavesNoOutput) {
+  const auto outcome = shell("echo '{}' > $SCHEDULER_OUTPUT; exit 3");
+  EXPECT_EQ(outcome.reason, Reason::exit_code);
+  EXPECT_FALSE(outcome.output);
+}
+
+TEST_F(ShellExecutorTest, Execute_FilesOfAnAttempt_ArePrivateAndGoWithIt) {
+  execution.upstream = R"({"extract":{"run_id":3,"state":"succeeded","output":{"rows":1}}})";
+  EXPECT_EQ(shell("stat -c %a $SCHEDULER_OUTPUT $SCHEDULER_UPSTREAM_FILE $(dirname $SCHEDULER_OUTPUT);"
+                  " echo more > $SCHEDULER_OUTPUT.more")
+                .exit_code,
+            0);
+  EXPECT_EQ(sink.out, "600\n600\n700\n");
+  EXPECT_THAT(names_in(files->path().c_str()), testing::IsEmpty());
+  for (const std::string_view end : {"exit 3", "kill -9 $$", "echo ready; sleep 60"}) {
+    stop_at("ready", StopReason::timeout);
+    (void)shell(fmt::format("echo '{{}}' > $SCHEDULER_OUTPUT; mkdir $SCHEDULER_OUTPUT.d; {}", end));
+    EXPECT_THAT(names_in(files->path().c_str()), testing::IsEmpty()) << end;
+  }
+}
+
+TEST_F(ShellExecutorTest, Execute_Upstream_ComesAsAVariableAndAsAFile) {
+  execution.upstream = R"({"extract":{"run_id":3,"state":"succeeded","output":{"rows":1}}})";
+  EXPECT_EQ(shell("printf %s \"$SCHEDULER_UPSTREAM\" | cmp - $SCHEDULER_UPSTREAM_FILE && cat $SCHEDULER_UPSTREAM_FILE")
+                .exit_code,
+            0);
+  EXPECT_EQ(sink.out, *execution.upstream);
+  sink.out.clear();
+  execution.upstream = R"({"a":")" + std::string(500'000, 'x') + R"("})";
+  EXPECT_EQ(shell("echo ${SCHEDULER_UPSTREAM-unset} $(wc -c < $SCHEDULER_UPSTREAM_FILE)").exit_code, 0);
+  EXPECT_EQ(sink.out, "unset 500008\n") << "larger than a variable may be: the file alone";
+  sink.out.clear();
+  execution.upstream.reset();
+  EXPECT_EQ(shell("echo ${SCHEDULER_UPSTREAM-unset} ${SCHEDULER_UPSTREAM_FILE-unset}").exit_code, 0);
+  EXPECT_EQ(sink.out, "unset unset\n");
+}
+
+// Whatever an upstream says stays one argument, and one variable.
+TEST_F(ShellExecutorTest, Execute_HostileOutput_StaysOneArgument) {
+  execution.upstream =
+      R"({"a":{"run_id":3,"state":"succeeded","output":{"x":"; rm -rf \"$HOME\" '\n$(id) `id` ü ${upstream.a.x}"}}})";
+  EXPECT_EQ(shell("printf", R"(,"args":["<%s>","--x=${upstream.a.x}","$${upstream.a.x}"])").exit_code, 0);
+  const std::string value = "; rm -rf \"$HOME\" '\n$(id) `id` ü ${upstream.a.x}";
+  EXPECT_EQ(sink.out, "<--x=" + value + "><${upstream.a.x}>");
+  sink.out.clear();
+  EXPECT_EQ(shell("printf '<%s>' \"$X\"", R"(,"environment":{"X":"${upstream.a.x}"})").exit_code, 0);
+  EXPECT_EQ(sink.out, "<" + value + ">");
+}
+
+TEST_F(ShellExecutorTest, Execute_OutputThatIsNotThere_FailsForGood) {
+  const auto outcome = shell("echo", R"(,"args":["${upstream.a.x}"])");
+  EXPECT_EQ(outcome.state, AttemptState::failed);
+  EXPECT_EQ(outcome.reason, Reason::output_missing);
+  EXPECT_TRUE(outcome.permanent);
+  EXPECT_EQ(outcome.message, "${upstream.a.x}: this run waited for no upstream run");
+  EXPECT_EQ(sink.out, "");
 }
 
 TEST_F(ShellExecutorTest, Execute_Child_StartsClean) {
@@ -352,7 +457,8 @@ std::string output_of_dying_worker(const WorkerIdentity& identity, const std::st
     RealClock clock;
     RealTimer timer(io);
     ProcessRunner runner(io, clock, timer, {});
-    ShellExecutor executor(runner, identity);
+    const auto files = std::move(*AttemptFiles::create());
+    ShellExecutor executor({runner, identity, *files});
     application::TaskExecution execution;
     execution.parameters = parameters;
     StopSignal stop;

@@ -37,6 +37,11 @@ class RunServiceImpl final : public RunService {
 
   Async<std::vector<domain::Attempt>> attempts(RunId id) override { return ports_.store.runs().attempts(id); }
 
+  Async<domain::RunGroup> group(RunId any) override {
+    CO_TRY(auto runs, ports_.store.runs().group(any));
+    co_return domain::group_of(std::move(runs));
+  }
+
   Async<RunExplained> why(RunId id) override {
     domain::WhyView view;
     CO_TRY(view.run, ports_.store.runs().get(id));
@@ -83,6 +88,7 @@ class RunServiceImpl final : public RunService {
     view.queue_away = circuit && circuit->state != Circuit::State::closed;
     const auto task = co_await ports_.store.tasks().get(view.run.task);
     if (task) view.route = domain::route_of(task->spec);
+    if (task) view.limit = task->spec.max_concurrent_runs;
     if (!task && task.error().kind != ErrorKind::TaskNotFound) co_return std::unexpected(task.error());
     if (view.run.state == domain::RunState::waiting) {
       CO_TRY(view.earlier, active_runs(ports_.store, view.run.task));

@@ -3,6 +3,7 @@
 
 #include "application/ports/run_repository.hpp"
 #include "core/async.hpp"
+#include "domain/run_group.hpp"
 #include "domain/why.hpp"
 
 #include <optional>
@@ -29,6 +30,8 @@ class RunService {
   virtual Async<domain::TaskRun> wait(RunId id, Micros wait_max) = 0;
   virtual Async<Page<domain::TaskRun>> list(RunFilter filter, Paging paging) = 0;
   virtual Async<std::vector<domain::Attempt>> attempts(RunId id) = 0;
+  // All shards of its fire, as one.
+  virtual Async<domain::RunGroup> group(RunId any) = 0;
   // Why it has not started, or why it ended as it did.
   virtual Async<RunExplained> why(RunId id) = 0;
   // Output of one attempt (default: the last one) after line `after_line`. Validation for an attempt that never was.

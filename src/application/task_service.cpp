@@ -88,10 +88,11 @@ class TaskServiceImpl final : public TaskService {
     const bool same_rule = rule(spec) == rule(task.spec);
     const auto unfired = same_rule ? std::nullopt : slots_of_old_rule(task, now);
     if (spec.shard_count > 1) CO_CHECK(check_nothing_depends_on(id));
+    const bool new_limit = spec.max_concurrent_runs != task.spec.max_concurrent_runs;  // may have let runs go
     task.spec = std::move(spec);
     if (!same_rule) CO_ENSURE(plan_first_fire(task, std::max(now, task.watermark.value_or(now))));
     CO_TRY(auto updated, ports_.store.tasks().update(std::move(task), unfired));
-    if (updated.next_fire_at) co_await nudge(ports_.queue);
+    if (updated.next_fire_at || new_limit) co_await nudge(ports_.queue);
     co_return updated;
   }
 

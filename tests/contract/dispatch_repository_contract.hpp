@@ -10,9 +10,9 @@ using domain::Event;
 
 class DispatchRepositoryContract : public StoreContract {
  protected:
-  std::vector<RunId> due_ids(const std::vector<std::string>& routes, std::size_t limit = 100) {
+  std::vector<RunId> due_ids(const std::vector<std::string>& routes, std::size_t limit = 100, Seconds ageing = 0s) {
     std::vector<RunId> ids;
-    for (const auto& it : ok(dispatch().due(routes, limit))) ids.push_back(it.candidate.run);
+    for (const auto& it : ok(dispatch().due(routes, limit, ageing))) ids.push_back(it.candidate.run);
     return ids;
   }
   static std::vector<RunId> ids_of(const std::vector<RunContext>& contexts) {
@@ -214,7 +214,7 @@ TEST_P(DispatchRepositoryContract, Due_Execution_SaysWhatItWillBeOnceDispatched)
   it.worker_labels = {{"gpu", "yes"}};
   const auto task = ok(tasks().create({.spec = it, .watermark = clock.now(), .next_fire_at = clock.now() + 1min}));
   fire(task.id);
-  const auto due = ok(dispatch().due({"shell|gpu=yes"}, 10));
+  const auto due = ok(dispatch().due({"shell|gpu=yes"}, 10, 0s));
   ASSERT_EQ(due.size(), 2u);
   const auto& execution = due[1].execution;
   EXPECT_EQ(due[1].candidate.token, 0);
@@ -235,7 +235,7 @@ TEST_P(DispatchRepositoryContract, Due_Execution_SaysWhatItWillBeOnceDispatched)
 TEST_P(DispatchRepositoryContract, Due_RunWithItsOwnParameters_BringsThose) {
   const auto task = create("a");
   ok(runs().insert({.task = task.id, .parameters = R"({"command":"false"})"}));
-  const auto due = ok(dispatch().due({"shell"}, 10));
+  const auto due = ok(dispatch().due({"shell"}, 10, 0s));
   ASSERT_EQ(due.size(), 1u);
   EXPECT_EQ(due[0].execution.parameters, R"({"command":"false"})");
 }

@@ -4,6 +4,7 @@
 #include "infrastructure/postgres/rows.hpp"
 #include "infrastructure/postgres/run_endings.hpp"
 #include "infrastructure/store/guards.hpp"
+#include "infrastructure/store/room.hpp"
 
 #include <fmt/format.h>
 
@@ -53,7 +54,7 @@ class FireTransaction {
     std::int64_t version = 0;
     std::optional<TimePoint> watermark, next_fire_at;
     bool won = false;
-    int active = 0, waiting = 0;       // its runs that have not ended, without and with those that wait
+    int active = 0, waiting = 0;       // its runs that go or wait for room, and those that wait for them
     bool replaced = false;             // its stored runs are to be ended
     std::vector<std::size_t> inserts;  // its rows in inserts_ that no worker can have yet
   };
@@ -72,16 +73,21 @@ class FireTransaction {
     lock_tasks(tx_, replacing, others);
     auto counted = replacing;
     counted.insert(counted.end(), others.begin(), others.end());
-    tx_.send(
-        "SELECT task_id, count(*) FILTER (WHERE state <> 'waiting'), count(*) FILTER (WHERE state = 'waiting')"
-        " FROM task_runs WHERE task_id = ANY ($1) AND ended_at IS NULL GROUP BY task_id",
-        counted);
+    static const auto kCounts = fmt::format(
+        "SELECT r.task_id, count(*) FILTER (WHERE {} OR r.waits_for = 'limit'),"
+        " count(*) FILTER (WHERE r.state = 'waiting' AND r.waits_for = 'overlap'), count(*) FILTER (WHERE r.holds_room)"
+        " FROM task_runs r WHERE r.task_id = ANY ($1) AND r.ended_at IS NULL GROUP BY r.task_id",
+        run_goes("$2"));
+    tx_.send(kCounts, counted, now_);
     tx_.send(
         "SELECT DISTINCT s.task_id, s.slot FROM unnest($1::bigint[], $2::timestamptz[]) AS n (task_id, slot)"
         " JOIN schedule_slots s ON s.task_id = n.task_id AND s.slot = n.slot",
         slot_tasks, slots);
     CO_TRY(auto results, tx_.flush());
     CO_ENSURE(load_tasks(results[0], results[1]));
+    for (const auto& fire : fires)
+      if (const auto limit = fire.task.spec.max_concurrent_runs)
+        room_.know(fire.task.id, *limit, room_taken_[fire.task.id]);
     CO_UNWRAP(const auto recorded, results[2].all([this](Row& row) {
       std::pair<TaskId, TimePoint> slot;
       row.read(slot.first, slot.second);
@@ -101,8 +107,9 @@ class FireTransaction {
     }));
     TRY(const auto counted, counts.all([this](Row& row) {
       TaskId id;
-      int active = 0, waiting = 0;
-      row.read(id, active, waiting);
+      int active = 0, waiting = 0, holding = 0;
+      row.read(id, active, waiting, holding);
+      room_taken_[id] = holding;
       if (const auto it = tasks_.find(id); it != tasks_.end()) it->second.active = active, it->second.waiting = waiting;
       return active;
     }));
@@ -156,10 +163,13 @@ class FireTransaction {
                        .trigger = domain::Trigger::schedule,
                        .slot = slot,
                        .state = state,
+                       .waits_for = state == RunState::waiting ? std::optional(domain::Wait::overlap) : std::nullopt,
                        .created_at = now_,
                        .due_at = slot};
     for (int shard = 0; shard < task.spec.shard_count; ++shard) {
-      it.inserts.push_back(inserts_.add(fire, shard, task.spec.shard_count));
+      auto run = fire;
+      room_.place(run, now_);
+      it.inserts.push_back(inserts_.add(run, shard, task.spec.shard_count));
       slot_of_insert_.push_back(slot);
       shard_of_insert_.push_back(shard);
       ++(state == RunState::waiting ? it.waiting : it.active);
@@ -167,7 +177,8 @@ class FireTransaction {
     report_.runs += static_cast<std::size_t>(task.spec.shard_count);
   }
 
-  // What waits is dropped, what is pending is cancelled, and workers are to stop what they have.
+  // What waits is dropped, what is pending is cancelled, and workers are to stop what they have. What a person wants to
+  // run later is no earlier run.
   void replace(Current& it) {
     it.replaced = true;
     for (const auto row : it.inserts) {
@@ -190,8 +201,9 @@ class FireTransaction {
           " ORDER BY id FOR NO KEY UPDATE), marked AS (UPDATE task_runs r SET {1} FROM held"
           " WHERE r.id = held.id RETURNING r.*) SELECT {2} FROM marked ORDER BY id",
           may_leave(domain::Event::cancel, Side::attempt), kMarkForCancel, kAssignedColumns);
-      endings_.end_undispatched(replaced, domain::Event::skip, Reason::overlap, kReplaced);
-      endings_.end_undispatched(replaced, domain::Event::cancel, Reason::overlap, kReplaced);
+      constexpr auto kEarlier = RunEndings::Which::earlier;
+      endings_.end_undispatched(replaced, domain::Event::skip, Reason::overlap, kReplaced, kEarlier);
+      endings_.end_undispatched(replaced, domain::Event::cancel, Reason::overlap, kReplaced, kEarlier);
       tx_.send(kMark, Reason::overlap, replaced);
     }
     if (!inserts_.empty()) inserts_.send(tx_);
@@ -250,6 +262,8 @@ class FireTransaction {
   std::set<std::pair<TaskId, TimePoint>> recorded_;
   std::vector<TaskId> skipped_tasks_;
   std::vector<domain::SlotDecision> skipped_;
+  Room room_;
+  std::map<TaskId, int> room_taken_;
   RunInserts inserts_;
   std::vector<TimePoint> slot_of_insert_;
   std::vector<int> shard_of_insert_;

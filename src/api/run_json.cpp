@@ -113,6 +113,22 @@ void write_bulk(JsonWriter& json, const std::vector<application::NewRuns>& made)
   json.end_array().end_object();
 }
 
+// What tells one shard from another. The rest, parameters of a megabyte among it, is at /api/runs/{id}.
+void write_shard(JsonWriter& json, const domain::TaskRun& run) {
+  json.begin_object()
+      .member("id", run.id)
+      .member("shard_index", run.shard_index)
+      .member("retry_of", run.retry_of)
+      .member("state", name_of(run.state))
+      .member("attempt", run.attempt)
+      .member("worker", run.worker)
+      .member("started_at", run.started_at)
+      .member("ended_at", run.ended_at)
+      .member("duration_ms", duration_ms(run.started_at, run.ended_at));
+  write_reason(json, run.reason, run.message);
+  json.end_object();
+}
+
 void write_group(JsonWriter& json, const domain::RunGroup& group) {
   std::map<std::string, std::int64_t> by_state;
   for (const auto& [state, count] : group.by_state) by_state[std::string(name_of(state))] = count;
@@ -123,7 +139,7 @@ void write_group(JsonWriter& json, const domain::RunGroup& group) {
       .member("shards", group.shards)
       .member("by_state", by_state)
       .member("ended_at", group.ended_at);
-  json.key("runs").array(group.runs, write_run).end_object();
+  json.key("runs").array(group.runs, write_shard).end_object();
 }
 
 void write_task_stats(JsonWriter& json, const application::TaskStats& stats) {

@@ -419,6 +419,19 @@ TEST_P(DispatchRepositoryContract, Apply_CancelMarkSetAfterTheDecisionToGoOn_End
   EXPECT_EQ(state(done), RunState::succeeded) << "a mark never wins over a success";
 }
 
+// It once ended failed or timed_out, though the cancel had been acknowledged before.
+TEST_P(DispatchRepositoryContract, Apply_CancelMarkSetAfterTheDecisionToEndBadly_EndsTheRunCancelled) {
+  const auto failed = run_in(RunState::running), late = run_in(RunState::running), lost_one = run_in(RunState::running);
+  for (const auto id : {failed, late, lost_one}) ok(runs().cancel(id));
+  EXPECT_THAT(ok(dispatch().apply({ended(failed, RunState::failed), ended(late, RunState::timed_out),
+                                   lost(lost_one, domain::End{RunState::failed})})),
+              ElementsAre(true, true, true));
+  for (const auto id : {failed, late, lost_one}) {
+    EXPECT_EQ(run(id).state, RunState::cancelled);
+    EXPECT_EQ(run(id).reason, Reason::cancelled_by_user);
+  }
+}
+
 // It once said worker_lost, though the person who cancelled it is why it is not tried again.
 TEST_P(DispatchRepositoryContract, Apply_MarkedRunLosesItsWorker_IsCancelledByTheUser) {
   const auto id = run_in(RunState::running);

@@ -10,12 +10,13 @@ using domain::RunState;
 
 NextStep next_step(const Ended& it, domain::Reason cancel_reason) {
   const bool lost = it.attempt_state == domain::AttemptState::lost;
-  if (const auto* retry = std::get_if<domain::RetryAt>(&it.next)) {
-    // The mark came after the decision to retry: a cancelled run is not tried again.
-    if (cancel_reason != domain::Reason::none) return {Event::cancel, std::nullopt};
-    return {lost ? Event::rescue : Event::retry, retry->due};
-  }
-  switch (std::get<domain::End>(it.next).state) {
+  const auto* end = std::get_if<domain::End>(&it.next);
+  // The mark came after the decision: what was cancelled is not tried again, and whatever else it met than success,
+  // that it ends here is the cancel's doing (domain::after_attempt).
+  const bool well = end != nullptr && end->state == RunState::succeeded;
+  if (cancel_reason != domain::Reason::none && !well) return {Event::cancel, std::nullopt};
+  if (!end) return {lost ? Event::rescue : Event::retry, std::get<domain::RetryAt>(it.next).due};
+  switch (end->state) {
     case RunState::succeeded:
       return {Event::succeed, std::nullopt};
     case RunState::timed_out:

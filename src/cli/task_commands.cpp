@@ -346,7 +346,8 @@ Outcome<json::array> read_bulk(const Session& session, const std::string& file) 
     const auto line = text.substr(at, end - at);
     at = end + 1;
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    TRY(items.emplace_back(), parse_object(line, fmt::format("line {} of {}", number + 1, name)));
+    TRY(auto item, parse_object(line, fmt::format("line {} of {}", number + 1, name)));
+    items.emplace_back(std::move(item));
   }
   return items;
 }

@@ -141,7 +141,7 @@ TEST(Bulk, NoItemsOrTooMany_AreRefused) {
 
 TEST(Bulk, FullBacklog_Is429WithRetryAfter) {
   const LiveServer server;
-  server.request("POST", "/api/tasks/1/pause");
+  ASSERT_EQ(server.request("POST", "/api/tasks/1/pause").status, 200);
   const auto refused = server.request("POST", "/api/runs/bulk", R"({"items":[{"task":1}]})");
   EXPECT_EQ(refused.status, 429);
   EXPECT_EQ(refused.code(), "BACKLOG_FULL");

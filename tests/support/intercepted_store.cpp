@@ -84,9 +84,7 @@ class InterceptedRuns final : public RunRepository {
   Async<std::vector<NewRuns>> insert_all(std::vector<NewRun> batch) override {
     FORWARD(std::vector<NewRuns>, insert_all(batch));
   }
-  Async<std::vector<domain::TaskRun>> group(RunId any) override {
-    FORWARD(std::vector<domain::TaskRun>, group(any));
-  }
+  Async<std::vector<domain::TaskRun>> group(RunId any) override { FORWARD(std::vector<domain::TaskRun>, group(any)); }
   Async<NewRuns> retry_group(RunId any) override { FORWARD(NewRuns, retry_group(any)); }
   Async<domain::TaskRun> get(RunId id) override { FORWARD(domain::TaskRun, get(id)); }
   Async<Page<domain::TaskRun>> list(RunFilter filter, Paging paging) override {

@@ -96,6 +96,7 @@ Async<Reply> trigger_bulk(const Context& context, const Request& request) {
 
 constexpr auto kRoutes = std::to_array<Route>({
     {"GET", "/api/runs", list_runs, Permission::task_read},
+    {"POST", "/api/runs/bulk", trigger_bulk, Permission::task_write, BodyKind::json},  // before {id}, which fits it too
     {"GET", "/api/runs/{id}", get_run, Permission::task_read},
     {"GET", "/api/task-runs/{id}", get_run, Permission::task_read},
     {"GET", "/api/runs/{id}/attempts", list_attempts, Permission::task_read},
@@ -104,7 +105,6 @@ constexpr auto kRoutes = std::to_array<Route>({
     {"POST", "/api/runs/{id}/retry", retry_run, Permission::task_write},
     {"GET", "/api/runs/{id}/group", get_group, Permission::task_read},
     {"POST", "/api/runs/{id}/group/retry", retry_group, Permission::task_write},
-    {"POST", "/api/runs/bulk", trigger_bulk, Permission::task_write, BodyKind::json},
 });
 
 }  // namespace

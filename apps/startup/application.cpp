@@ -185,7 +185,8 @@ void Application::build_dispatcher() {
   dispatcher_ = std::make_unique<dispatcher::Dispatcher>(
       dispatcher::Ports{*store_, *queue_, zones_, metrics_, clock_, timer_, random_},
       dispatcher::Settings{.strategy = *parse_enum<domain::Strategy>(settings_.dispatcher.strategy),
-                           .worker_timeout = Seconds{settings_.dispatcher.worker_timeout_seconds}});
+                           .worker_timeout = Seconds{settings_.dispatcher.worker_timeout_seconds},
+                           .priority_ageing = Seconds{settings_.dispatcher.priority_aging_seconds}});
 }
 
 SchedulerResult<void> Application::build_worker() {

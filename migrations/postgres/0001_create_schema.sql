@@ -69,6 +69,7 @@ CREATE TABLE task_runs (
   task_id          BIGINT NOT NULL,
   slot             TIMESTAMPTZ,
   retry_of         BIGINT,
+  group_id         BIGINT,  -- the first run of its fire; NULL for a fire of one
   created_at       TIMESTAMPTZ NOT NULL,
   due_at           TIMESTAMPTZ NOT NULL,
   token            BIGINT NOT NULL DEFAULT 0,
@@ -84,8 +85,10 @@ CREATE TABLE task_runs (
   lost_attempts    INTEGER NOT NULL DEFAULT 0,
   exit_code        INTEGER,
   http_status      INTEGER,
+  holds_room       BOOLEAN,  -- under the task's max_concurrent_runs, until it ends
   triggered_by     TEXT NOT NULL CHECK (triggered_by IN ('schedule', 'manual', 'dependency', 'retry')),
   state            TEXT NOT NULL,
+  waits_for        TEXT,  -- says more of the state waiting, and nothing of any other
   route            TEXT COLLATE "C" NOT NULL,  -- the task's, as long as the run is not dispatched
   worker           TEXT COLLATE "C",
   cancel_reason    TEXT NOT NULL DEFAULT 'none',  -- marked for cancel; its worker is to stop it
@@ -100,7 +103,11 @@ CREATE TABLE task_runs (
 -- What a dispatcher looks for holds only runs that are there to be found: its cost does not grow with history.
 CREATE INDEX task_runs_pending ON task_runs (route, priority, due_at, id) WHERE state = 'pending';
 CREATE INDEX task_runs_held ON task_runs (incarnation) WHERE state IN ('dispatched', 'running');
-CREATE INDEX task_runs_waiting ON task_runs (task_id, id) WHERE state = 'waiting';
+CREATE INDEX task_runs_waiting ON task_runs (task_id, waits_for, due_at, id) WHERE state = 'waiting';
+CREATE INDEX task_runs_timely ON task_runs (due_at) WHERE state = 'waiting' AND waits_for = 'time';
+-- Empty but for tasks with a limit: nobody else pays for them.
+CREATE INDEX task_runs_room ON task_runs (task_id) WHERE ended_at IS NULL AND holds_room;
+CREATE INDEX task_runs_group ON task_runs (group_id, shard_index, id) WHERE group_id IS NOT NULL;
 -- The runs of a task, in two halves: a row stands in one of them, so that what moves a run writes one entry less.
 CREATE INDEX task_runs_active ON task_runs (task_id, id) WITH (fillfactor = 50) WHERE ended_at IS NULL;
 CREATE INDEX task_runs_history ON task_runs (task_id, id) WHERE ended_at IS NOT NULL;

@@ -67,9 +67,12 @@ CREATE TABLE task_runs (
                                         OR triggered_by = 'dependency' OR triggered_by = 'retry'),
   slot             INTEGER,
   retry_of         INTEGER,
+  group_id         INTEGER,  -- the first run of its fire; NULL for a fire of one
   shard_index      INTEGER NOT NULL,
   shard_total      INTEGER NOT NULL,
   state            TEXT NOT NULL,
+  waits_for        TEXT,     -- says more of the state waiting, and nothing of any other
+  holds_room       INTEGER,  -- 1: under the task's max_concurrent_runs, until it ends
   route            TEXT NOT NULL,     -- the task's, as long as the run is not dispatched
   priority         INTEGER NOT NULL,  -- the same
   created_at       INTEGER NOT NULL,
@@ -99,7 +102,11 @@ CREATE TABLE task_runs (
 -- column of some is constant; with it the index alone answers, without the row.
 CREATE INDEX task_runs_pending ON task_runs (route, priority, due_at, id, state) WHERE state = 'pending';
 CREATE INDEX task_runs_held ON task_runs (incarnation, state, missing_since) WHERE state IN ('dispatched', 'running');
-CREATE INDEX task_runs_waiting ON task_runs (task_id, id) WHERE state = 'waiting';
+CREATE INDEX task_runs_waiting ON task_runs (task_id, waits_for, due_at, id) WHERE state = 'waiting';
+CREATE INDEX task_runs_timely ON task_runs (due_at) WHERE state = 'waiting' AND waits_for = 'time';
+-- Empty but for tasks with a limit, and for fires of several shards: nobody else pays for them.
+CREATE INDEX task_runs_room ON task_runs (task_id, ended_at, holds_room) WHERE ended_at IS NULL AND holds_room = 1;
+CREATE INDEX task_runs_group ON task_runs (group_id, shard_index, id) WHERE group_id IS NOT NULL;
 -- Active runs of a task. By ended_at and not by state, so that no step between insert and end touches it.
 CREATE INDEX task_runs_active ON task_runs (task_id, ended_at) WHERE ended_at IS NULL;
 CREATE INDEX task_runs_history ON task_runs (task_id, id);

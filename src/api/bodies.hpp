@@ -8,8 +8,10 @@
 
 namespace scheduler::api {
 
-// {"parameters": {…}}; an empty body asks for nothing special.
+// {"parameters": {…}, "run_at": …}; an empty body asks for nothing special.
 [[nodiscard]] SchedulerResult<application::TriggerRequest> read_trigger(std::string_view body);
+// {"items": [{"task": …, "parameters": {…}, "idempotency_key": …, "run_at": …}, …]}: 1 to kBulkItemsMax of them
+[[nodiscard]] SchedulerResult<std::vector<application::BulkItem>> read_bulk(std::string_view body);
 // {"schedule": …, "timezone": …, "from": …, "count": …, "task_name": …}
 [[nodiscard]] SchedulerResult<application::PreviewRequest> read_preview(std::string_view body);
 // Nothing, or {}.

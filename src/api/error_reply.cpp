@@ -37,6 +37,8 @@ int status_of(ErrorKind kind) {
       return 412;
     case ErrorKind::PayloadTooLarge:
       return 413;
+    case ErrorKind::BacklogFull:
+      return 429;
     case ErrorKind::Config:
     case ErrorKind::Internal:
       return 500;
@@ -80,6 +82,8 @@ std::string_view reason_phrase(int status) {
       return "Content Too Large";
     case 415:
       return "Unsupported Media Type";
+    case 429:
+      return "Too Many Requests";
     case 431:
       return "Request Header Fields Too Large";
     case 500:
@@ -119,6 +123,7 @@ Reply problem_reply(const Problem& problem, const Request& request, TimePoint no
   json.member("request_id", request.id).member("timestamp", now).end_object();
 
   Reply reply{.status = problem.status, .body = json.take(), .content_type = "application/problem+json"};
+  if (problem.status == 429) reply.headers.emplace_back("Retry-After", "5");  // runs begin all the time
   if (problem.status == 503) reply.headers.emplace_back("Retry-After", "1");
   return reply;
 }

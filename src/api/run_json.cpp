@@ -48,11 +48,13 @@ void write_run(JsonWriter& json, const domain::TaskRun& run) {
       .member("task_name", run.task_name)
       .member("trigger", name_of(run.trigger))
       .member("slot", run.slot)
-      .member("retry_of", run.retry_of);
+      .member("retry_of", run.retry_of)
+      .member("group_id", run.group);
   json.key("parameters").raw(run.parameters ? std::string_view(*run.parameters) : "null");
   json.member("shard_index", run.shard_index)
       .member("shard_total", run.shard_total)
       .member("state", name_of(run.state))
+      .member("waits_for", run.waits_for.transform([](domain::Wait it) { return std::string(name_of(it)); }))
       .member("priority", run.priority)
       .member("created_at", run.created_at)
       .member("due_at", run.due_at)
@@ -114,6 +116,49 @@ void write_explained(JsonWriter& json, const application::TaskExplained& explain
 
 void write_new_runs(JsonWriter& json, const application::NewRuns& made) {
   json.begin_object().key("runs").array(made.runs, write_run).member("existed", made.existed).end_object();
+}
+
+void write_bulk(JsonWriter& json, const std::vector<application::NewRuns>& made) {
+  json.begin_object().key("items").begin_array();
+  for (const auto& it : made) {
+    std::vector<RunId> ids;
+    for (const auto& run : it.runs) ids.push_back(run.id);
+    json.begin_object()
+        .member("task_id", it.runs.front().task)
+        .member("run_ids", ids)
+        .member("existed", it.existed)
+        .end_object();
+  }
+  json.end_array().end_object();
+}
+
+// What tells one shard from another. The rest, parameters of a megabyte among it, is at /api/runs/{id}.
+void write_shard(JsonWriter& json, const domain::TaskRun& run) {
+  json.begin_object()
+      .member("id", run.id)
+      .member("shard_index", run.shard_index)
+      .member("retry_of", run.retry_of)
+      .member("state", name_of(run.state))
+      .member("attempt", run.attempt)
+      .member("worker", run.worker)
+      .member("started_at", run.started_at)
+      .member("ended_at", run.ended_at)
+      .member("duration_ms", duration_ms(run.started_at, run.ended_at));
+  write_reason(json, run.reason, run.message);
+  json.end_object();
+}
+
+void write_group(JsonWriter& json, const domain::RunGroup& group) {
+  std::map<std::string, std::int64_t> by_state;
+  for (const auto& [state, count] : group.by_state) by_state[std::string(name_of(state))] = count;
+  json.begin_object()
+      .member("group_id", group.id)
+      .member("task_id", group.task)
+      .member("state", name_of(group.state))
+      .member("shards", group.shards)
+      .member("by_state", by_state)
+      .member("ended_at", group.ended_at);
+  json.key("runs").array(group.runs, write_shard).end_object();
 }
 
 void write_task_stats(JsonWriter& json, const application::TaskStats& stats) {

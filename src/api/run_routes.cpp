@@ -1,4 +1,5 @@
-// Runs: their state and attempts, cancel, run again. Output is in log_routes.cpp.
+// Runs: their state and attempts, their groups, cancel, run again, many at once. Output is in log_routes.cpp.
+#include "api/bodies.hpp"
 #include "api/handler.hpp"
 #include "api/paging_json.hpp"
 #include "api/run_json.hpp"
@@ -86,8 +87,34 @@ Async<Reply> retry_run(const Context& context, const Request& request) {
   co_return new_runs_reply(context, made);
 }
 
+Async<Reply> get_group(const Context& context, const Request& request) {
+  CO_UNWRAP(const auto id, run_id(request));
+  CO_ENSURE(no_query(request));
+  CO_TRY(const auto group, context.services.runs.group(id));
+  JsonWriter json;
+  write_group(json, group);
+  co_return success(context, json.take());
+}
+
+Async<Reply> retry_group(const Context& context, const Request& request) {
+  CO_UNWRAP(const auto id, run_id(request));
+  CO_ENSURE(no_query(request));
+  CO_TRY(const auto made, context.services.control.restart_group(id));
+  co_return new_runs_reply(context, made);
+}
+
+Async<Reply> trigger_bulk(const Context& context, const Request& request) {
+  CO_ENSURE(no_query(request));
+  CO_UNWRAP(auto items, read_bulk(request.body));
+  CO_TRY(const auto made, context.services.control.trigger_all(std::move(items)));
+  JsonWriter json;
+  write_bulk(json, made);
+  co_return success(context, json.take(), 202);
+}
+
 constexpr auto kRoutes = std::to_array<Route>({
     {"GET", "/api/runs", list_runs, Permission::task_read},
+    {"POST", "/api/runs/bulk", trigger_bulk, Permission::task_write, BodyKind::json},  // before {id}, which fits it too
     {"GET", "/api/runs/{id}", get_run, Permission::task_read},
     {"GET", "/api/task-runs/{id}", get_run, Permission::task_read},
     {"GET", "/api/runs/{id}/attempts", list_attempts, Permission::task_read},
@@ -96,6 +123,8 @@ constexpr auto kRoutes = std::to_array<Route>({
     {"GET", "/api/runs/{id}/why", explain_run, Permission::task_read},
     {"POST", "/api/runs/{id}/cancel", cancel_run, Permission::task_write},
     {"POST", "/api/runs/{id}/retry", retry_run, Permission::task_write},
+    {"GET", "/api/runs/{id}/group", get_group, Permission::task_read},
+    {"POST", "/api/runs/{id}/group/retry", retry_group, Permission::task_write},
 });
 
 }  // namespace

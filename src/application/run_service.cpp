@@ -51,6 +51,10 @@ class RunServiceImpl final : public RunService {
     co_return fail(ErrorKind::NotFound, fmt::format("run {} has no output: {}", id.value, why_no_output(run)));
   }
   Async<std::vector<domain::UpstreamRun>> upstreams(RunId id) override { return ports_.store.runs().upstreams(id); }
+  Async<domain::RunGroup> group(RunId any) override {
+    CO_TRY(auto runs, ports_.store.runs().group(any));
+    co_return domain::group_of(std::move(runs));
+  }
 
   Async<RunExplained> why(RunId id) override {
     domain::WhyView view;
@@ -98,6 +102,7 @@ class RunServiceImpl final : public RunService {
     view.queue_away = circuit && circuit->state != Circuit::State::closed;
     const auto task = co_await ports_.store.tasks().get(view.run.task);
     if (task) view.route = domain::route_of(task->spec);
+    if (task) view.limit = task->spec.max_concurrent_runs;
     if (!task && task.error().kind != ErrorKind::TaskNotFound) co_return std::unexpected(task.error());
     if (view.run.state == domain::RunState::waiting) {
       CO_TRY(view.earlier, active_runs(ports_.store, view.run.task));

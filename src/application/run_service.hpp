@@ -3,6 +3,7 @@
 
 #include "application/ports/run_repository.hpp"
 #include "core/async.hpp"
+#include "domain/run_group.hpp"
 #include "domain/why.hpp"
 
 #include <optional>
@@ -33,6 +34,8 @@ class RunService {
   virtual Async<std::string> output(RunId id) = 0;
   // What it waits or waited for, in the order of its task's dependencies.
   virtual Async<std::vector<domain::UpstreamRun>> upstreams(RunId id) = 0;
+  // All shards of its fire, as one.
+  virtual Async<domain::RunGroup> group(RunId any) = 0;
   // Why it has not started, or why it ended as it did.
   virtual Async<RunExplained> why(RunId id) = 0;
   // Output of one attempt (default: the last one) after line `after_line`. Validation for an attempt that never was.

@@ -95,11 +95,12 @@ class TaskServiceImpl final : public TaskService {
     const auto names_of_slots = [](const domain::TaskSpec& it) { return std::tie(it.schedule, it.timezone, it.name); };
     const auto since = names_of_slots(spec) == names_of_slots(task.spec) ? task.schedule_since : std::nullopt;
     if (spec.shard_count > 1) CO_CHECK(check_nothing_depends_on(id));
+    const bool new_limit = spec.max_concurrent_runs != task.spec.max_concurrent_runs;  // may have let runs go
     task.spec = std::move(spec);
     if (!same_rule) CO_ENSURE(plan_first_fire(task, std::max(now, task.watermark.value_or(now))));
     if (since) task.schedule_since = since;  // only the status has changed
     CO_TRY(auto updated, ports_.store.tasks().update(std::move(task), unfired));
-    if (updated.next_fire_at) co_await nudge(ports_.queue);
+    if (updated.next_fire_at || new_limit) co_await nudge(ports_.queue);
     co_return updated;
   }
 

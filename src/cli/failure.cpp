@@ -29,6 +29,7 @@ Exit exit_of(ErrorKind kind) {
     case ErrorKind::PreconditionFailed:
     case ErrorKind::StaleToken:
     case ErrorKind::PayloadTooLarge:
+    case ErrorKind::BacklogFull:
     case ErrorKind::Config:
       return Exit::refused;
     case ErrorKind::Unavailable:

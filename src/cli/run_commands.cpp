@@ -195,15 +195,43 @@ Verb cancel_verb(Session& session) {
 }
 
 Verb retry_verb(Session& session) {
-  auto id = std::make_shared<std::string>();
+  struct Options {
+    std::string id;
+    bool group = false;
+  };
+  auto it = std::make_shared<Options>();
   return {"retry",
           "Run it once more, as a new run with the same parameters.",
+          {run_argument(it->id),
+           {.names = "--group",
+            .value = {},
+            .doc = "all shards of its fire that failed, ran out of time or were cancelled",
+            .into = &it->group}},
+          [&session, it]() -> Outcome<Exit> {
+            TRY(const auto run, run_id(it->id));
+            TRY(const auto api, session.api());
+            TRY(const auto data,
+                api.send("POST", fmt::format("/api/runs/{}{}/retry", run, it->group ? "/group" : ""), nullptr));
+            session.output().list(data, array_in(data, "runs"), kRunColumns);
+            return Exit::ok;
+          }};
+}
+
+Verb group_verb(Session& session) {
+  auto id = std::make_shared<std::string>();
+  return {"group",
+          "Show all shards of the fire that a run belongs to.",
           {run_argument(*id)},
           [&session, id]() -> Outcome<Exit> {
+            static const std::vector<Column> kShards = {
+                {"SHARD", "shard_index"}, {"ID", "id"},         {"STATE", "state"},  {"ATTEMPT", "attempt"},
+                {"TOOK", "duration_ms"},  {"WORKER", "worker"}, {"REASON", "reason"}};
             TRY(const auto run, run_id(*id));
             TRY(const auto api, session.api());
-            TRY(const auto data, api.send("POST", fmt::format("/api/runs/{}/retry", run), nullptr));
-            session.output().list(data, array_in(data, "runs"), kRunColumns);
+            TRY(const auto data, api.get(fmt::format("/api/runs/{}/group", run)));
+            session.output().list(data, array_in(data, "runs"), kShards);
+            session.talk(fmt::format("group {}: {}, {} shards", member_text(data, "group_id"),
+                                     member_text(data, "state"), member_text(data, "shards")));
             return Exit::ok;
           }};
 }
@@ -272,8 +300,8 @@ Noun run_commands(Session& session) {
   return {"run",
           "Runs: one execution of a task each.",
           {list_verb(session), get_verb(session), logs_verb(session), watch_verb(session), wait_verb(session),
-           cancel_verb(session), retry_verb(session), attempts_verb(session), upstreams_verb(session),
-           output_verb(session), why_verb(session)}};
+           cancel_verb(session), retry_verb(session), group_verb(session), attempts_verb(session),
+           upstreams_verb(session), output_verb(session), why_verb(session)}};
 }
 
 }  // namespace scheduler::cli

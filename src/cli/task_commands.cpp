@@ -8,6 +8,8 @@
 #include <boost/json.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace scheduler::cli {
 namespace {
 
@@ -31,8 +33,8 @@ struct TaskOptions {
   std::vector<std::string> retry_reasons, retry_exit_codes, retry_http_statuses;
   std::optional<int> max_lost_attempts;
   std::vector<std::string> params, labels, worker_labels, upstream;
-  std::optional<int> retries, priority, shards;
-  bool paused = false, no_schedule = false;
+  std::optional<int> retries, priority, shards, max_concurrent, max_queued;
+  bool paused = false, no_schedule = false, no_max_concurrent = false;
 };
 
 std::vector<Option> task_options(TaskOptions& it) {
@@ -122,6 +124,15 @@ std::vector<Option> task_options(TaskOptions& it) {
        .words = {"at_least_once", "at_most_once"}},
       {.names = "--priority", .value = "N", .doc = "0 to 9, 9 first; default 5", .into = &it.priority},
       {.names = "--shards", .value = "N", .doc = "runs per fire; default 1", .into = &it.shards},
+      {.names = "--max-concurrent",
+       .value = "N",
+       .doc = "runs of it that go at the same time, 1 to 10000; default: any number",
+       .into = &it.max_concurrent},
+      {.names = "--no-max-concurrent", .value = {}, .doc = "any number again", .into = &it.no_max_concurrent},
+      {.names = "--max-queued",
+       .value = "N",
+       .doc = "runs of it that may be asked for before one begins; default 100000",
+       .into = &it.max_queued},
       {.names = "--paused", .value = {}, .doc = "the schedule does not fire until task resume", .into = &it.paused},
   };
 }
@@ -240,6 +251,9 @@ Outcome<json::object> task_body(const Session& session, const TaskOptions& it, b
   set_if(body, "max_lost_attempts", it.max_lost_attempts);
   set_if(body, "priority", it.priority);
   set_if(body, "shard_count", it.shards);
+  set_if(body, "max_concurrent_runs", it.max_concurrent);
+  if (it.no_max_concurrent) body["max_concurrent_runs"] = nullptr;
+  set_if(body, "max_queued_runs", it.max_queued);
   set_if(body, "trigger_rule", it.trigger_rule);
   set_if(body, "overlap_policy", it.overlap);
   set_if(body, "misfire_policy", it.misfire);
@@ -361,8 +375,7 @@ Verb update_verb(Session& session) {
 }
 
 struct TriggerOptions {
-  std::string task;
-  std::optional<std::string> parameters, timeout, idempotency_key;
+  std::optional<std::string> task, bulk, parameters, timeout, idempotency_key, at, in;
   std::vector<std::string> params;
   bool wait = false, logs = false;
 };
@@ -383,21 +396,69 @@ Outcome<Exit> await_runs(const Session& session, const ApiClient& api, const jso
   return exit;
 }
 
+// The items of a file: one JSON array, or one JSON object a line.
+Outcome<json::array> read_bulk(const Session& session, const std::string& file) {
+  TRY(const auto text, session.read_file(file));
+  const auto name = file == "-" ? std::string("standard input") : file;
+  boost::system::error_code fault;
+  if (const auto begin = text.find_first_not_of(" \t\r\n"); begin != std::string::npos && text[begin] == '[') {
+    auto whole = json::parse(text, fault);
+    if (fault) return failed(Exit::usage, fmt::format("{} is not JSON: {}", name, fault.message()));
+    return std::move(whole.get_array());
+  }
+  json::array items;
+  std::size_t number = 0;
+  for (std::size_t at = 0; at < text.size(); ++number) {
+    const auto end = std::min(text.find('\n', at), text.size());
+    const auto line = text.substr(at, end - at);
+    at = end + 1;
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    TRY(auto item, parse_object(line, fmt::format("line {} of {}", number + 1, name)));
+    items.emplace_back(std::move(item));
+  }
+  return items;
+}
+
+Outcome<Exit> trigger_bulk(const Session& session, const TriggerOptions& it) {
+  if (it.task || it.parameters || !it.params.empty() || it.idempotency_key || it.at || it.in || it.wait || it.logs)
+    return failed(Exit::usage,
+                  "--bulk stands alone: each item of the file says its task, parameters, idempotency_key "
+                  "and run_at");
+  TRY(const auto items, read_bulk(session, *it.bulk));
+  TRY(const auto api, session.api());
+  TRY(const auto data, api.send("POST", "/api/runs/bulk", json::object{{"items", items}}));
+  static const std::vector<Column> kItems = {{"TASK", "task_id"}, {"RUNS", "run_ids"}, {"EXISTED", "existed"}};
+  session.output().list(data, array_in(data, "items"), kItems);
+  return Exit::ok;
+}
+
+// When it is to run; nothing: at once.
+Outcome<std::optional<std::string>> run_at(const Session& session, const TriggerOptions& it) {
+  if (it.at && it.in) return failed(Exit::usage, "give --at or --in, not both");
+  if (!it.in) return it.at;
+  TRY(const auto wait, parse_duration(*it.in, "--in"));
+  return format_rfc3339(session.ports.clock.now() + wait);
+}
+
 Outcome<Exit> trigger(const Session& session, const TriggerOptions& it) {
+  if (it.bulk) return trigger_bulk(session, it);
+  if (!it.task) return failed(Exit::usage, "name a TASK, or a file with many: --bulk FILE");
   std::optional<Seconds> max;
   if (it.timeout) {
     TRY(max, parse_duration(*it.timeout, "--timeout"));
   }
   TRY(const auto parameters, read_all_parameters(session, it.parameters, it.params, std::nullopt));
+  TRY(const auto at, run_at(session, it));
   json::value body;
-  if (parameters) body = {{"parameters", *parameters}};
+  if (parameters) body.emplace_object()["parameters"] = *parameters;
+  if (at) (body.is_object() ? body.get_object() : body.emplace_object())["run_at"] = *at;
   std::vector<std::pair<std::string, std::string>> headers;
   if (it.idempotency_key) headers.emplace_back("Idempotency-Key", *it.idempotency_key);
   if (it.idempotency_key && !std::ranges::all_of(*it.idempotency_key, [](char c) { return c > ' ' && c < 0x7f; }))
     return failed(Exit::usage, "--idempotency-key: use printable ASCII characters without spaces");
 
   TRY(const auto api, session.api());
-  TRY(const auto id, api.task_id(it.task));
+  TRY(const auto id, api.task_id(*it.task));
   TRY(const auto data, api.send("POST", fmt::format("/api/tasks/{}/trigger", id), body, std::move(headers)));
   const auto runs = array_in(data, "runs");
   if (runs.empty() ||
@@ -411,8 +472,15 @@ Outcome<Exit> trigger(const Session& session, const TriggerOptions& it) {
 Verb trigger_verb(Session& session) {
   auto it = std::make_shared<TriggerOptions>();
   return {"trigger",
-          "Run a task now.",
-          {task_argument(it->task),
+          "Run a task, now or later; or many at once.",
+          {{.names = "TASK", .value = "TASK", .doc = "id or name", .into = &it->task},
+           {.names = "--at", .value = "INSTANT", .doc = "not before that, as 2026-03-29T01:30:00Z", .into = &it->at},
+           {.names = "--in", .value = "90m", .doc = "not before so long from now", .into = &it->in},
+           {.names = "--bulk",
+            .value = "FILE",
+            .doc = "up to 1000 at once, all or none: a JSON array, or an object a line, with task, parameters, "
+                   "idempotency_key, run_at; - reads standard input",
+            .into = &it->bulk},
            {.names = "--wait",
             .value = {},
             .doc = "until it has ended; exit code 7 unless it succeeded",

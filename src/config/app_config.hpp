@@ -36,6 +36,7 @@ struct DispatcherConfig {
   bool enabled = true;
   std::string strategy = "least_loaded";  // round_robin, least_loaded, task_type_affinity, random, composite
   int worker_timeout_seconds = 30;        // 2–3600; more than two heartbeats
+  int priority_aging_seconds = 60;        // 0–86400 of waiting are worth a level of priority; 0: nothing is
 };
 
 struct WorkerConfig {

@@ -41,6 +41,8 @@ const Setting kSettings[] = {
     {"dispatcher.strategy", Text{IN(dispatcher.strategy), kStrategies}, "How the worker for a run is chosen."},
     {"dispatcher.worker_timeout_seconds", Number{IN(dispatcher.worker_timeout_seconds), 2, 3600},
      "Silence after which a worker is dead and its runs are rescued; more than two heartbeats."},
+    {"dispatcher.priority_aging_seconds", Number{IN(dispatcher.priority_aging_seconds), 0, 86400},
+     "A due run that has waited so long counts as one priority level higher; 0 turns that off."},
 
     {"worker.enabled", Flag{IN(worker.enabled)}, "Execute runs in this process."},
     {"worker.worker_id", Text{IN(worker.worker_id)}, "Unique name of this worker; empty means the host's name."},

@@ -33,12 +33,16 @@ Async<Tick> DispatchLoop::tick() {
     co_return Tick{.rest = kPoll};
   CO_CHECK(send_again());
   CO_TRY(auto view, runs_.view());
+  if (view.has_timely) {
+    CO_TRY(const auto joined, runs_.join_line());
+    co_return Tick{.done = joined, .rest = Micros{0}};
+  }
   // Whose queue takes nothing gets nothing more: while the broker is away, runs stay pending.
   std::erase_if(view.workers, [this](const auto& it) { return unsent_.contains(it.worker.incarnation); });
   const auto wanted = domain::demand(view.routes, view.workers, kBatchMax);
   if (wanted.runs_max == 0) co_return rest_until(view.next_due, view.now);
 
-  CO_TRY(auto due, runs_.due(wanted.routes, static_cast<std::size_t>(wanted.runs_max)));
+  CO_TRY(auto due, runs_.due(wanted.routes, static_cast<std::size_t>(wanted.runs_max), ageing_));
   std::vector<domain::Candidate> candidates;
   Work work;
   for (auto& it : due) {

@@ -14,8 +14,8 @@ namespace scheduler::dispatcher {
 class DispatchLoop final : public Loop {
  public:
   DispatchLoop(application::DispatchRepository& runs, application::MessageQueue& queue, application::Metrics& metrics,
-               Random& random, domain::Strategy strategy)
-      : runs_(runs), queue_(queue), metrics_(metrics), strategy_(strategy), dice_(random.next()) {}
+               Random& random, domain::Strategy strategy, Seconds ageing)
+      : runs_(runs), queue_(queue), metrics_(metrics), strategy_(strategy), ageing_(ageing), dice_(random.next()) {}
   std::string_view name() const override { return "dispatch"; }
   Async<Tick> tick() override;
 
@@ -31,6 +31,7 @@ class DispatchLoop final : public Loop {
   application::MessageQueue& queue_;
   application::Metrics& metrics_;
   domain::Strategy strategy_;
+  Seconds ageing_;      // domain/urgency.hpp
   std::uint64_t dice_;  // moves on with every plan, so that round_robin goes round
   // What a worker's queue did not take, as far as this process knows.
   std::map<IncarnationId, std::vector<application::TaskExecution>> unsent_;

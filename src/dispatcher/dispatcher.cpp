@@ -39,7 +39,8 @@ Dispatcher::Dispatcher(Ports ports, Settings settings)
     pauses_.push_back(ports_.timer.wake_signal());
   };
   add(*fire_, std::make_unique<FireLoop>(store.slots(), queue, zones, metrics, *dispatch_));
-  add(*dispatch_, std::make_unique<DispatchLoop>(store.dispatch(), queue, metrics, random, settings.strategy));
+  add(*dispatch_, std::make_unique<DispatchLoop>(store.dispatch(), queue, metrics, random, settings.strategy,
+                                                 settings.priority_ageing));
   add(*resting_, std::make_unique<StatusLoop>(store.dispatch(), queue, metrics, *dispatch_, wait));
   add(*resting_, std::make_unique<HeartbeatLoop>(store, queue, settings.worker_timeout, wakes, hearing_, wait));
   add(*rescue_,

@@ -28,6 +28,7 @@ struct Ports {
 struct Settings {
   domain::Strategy strategy = domain::Strategy::least_loaded;
   Seconds worker_timeout{30};
+  Seconds priority_ageing{60};  // of waiting are worth a level of priority; 0: nothing is
   Micros receive_wait =
       kPoll;  // how long the loops that read a queue wait in one tick; zero where ticks are driven by hand
 };

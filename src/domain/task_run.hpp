@@ -53,6 +53,14 @@ constexpr auto enum_names(Trigger) {
   return std::to_array<std::string_view>({"schedule", "manual", "dependency", "retry"});
 }
 
+// What a run waits for. The store keeps it beside the state `waiting` (limits.hpp says who goes when).
+enum class Wait {
+  overlap,  // earlier runs of the task, as its overlap policy says
+  limit,    // room under the task's max_concurrent_runs
+  time,     // its due_at; then room
+};
+constexpr auto enum_names(Wait) { return std::to_array<std::string_view>({"overlap", "limit", "time"}); }
+
 struct TaskRun {
   RunId id;
   TaskId task;
@@ -60,10 +68,12 @@ struct TaskRun {
   Trigger trigger = Trigger::manual;
   std::optional<TimePoint> slot;          // the fire time, for runs of a schedule
   std::optional<RunId> retry_of;          // the ended run that a person asked to run again
+  std::optional<RunId> group;             // all shards of one fire bear the id of its first run; nothing: one shard
   std::optional<std::string> parameters;  // JSON object that replaces the task's, for this run only
   int shard_index = 0;                    // 0 .. shard_total - 1
   int shard_total = 1;
   RunState state = RunState::pending;
+  std::optional<Wait> waits_for;  // set while it is waiting
   int priority = 5;
   TimePoint created_at{};
   TimePoint due_at{};        // not before; while pending after a failed attempt: the end of the backoff

@@ -234,6 +234,20 @@ Gate end_of(const TaskRun& run) {
           .workers = run.worker ? std::vector{*run.worker} : std::vector<WorkerId>{}};
 }
 
+// No room under the task's limit.
+Gate limit_of(const WhyView& view) {
+  std::vector<std::int64_t> ids;
+  for (const auto run : view.earlier) ids.push_back(run.value);
+  const auto limit = view.limit.value_or(0);  // taken away since: it is about to go
+  const auto more = limit > static_cast<int>(ids.size()) ? ", …" : "";
+  return {.code = GateCode::limit,
+          .sentence =
+              fmt::format("max_concurrent_runs: {0} of {0} in use by runs {1}{2}", limit, fmt::join(ids, ", "), more),
+          .remedy = "wait for one of them, cancel one, or raise the task's max_concurrent_runs",
+          .since = view.run.due_at,
+          .runs = view.earlier};
+}
+
 // What starts it, and when it does.
 Gate start_of(const TaskWhyView& view) {
   const auto& task = view.task;
@@ -329,7 +343,8 @@ std::vector<Gate> why(const WhyView& view) {
     add_held_gates(view, gates);
     return gates;
   }
-  if (run.state == RunState::waiting)
+  if (run.waits_for == Wait::limit) gates.push_back(limit_of(view));
+  if (run.state == RunState::waiting && run.waits_for != Wait::limit && run.waits_for != Wait::time)
     gates.push_back({.code = GateCode::overlap,
                      .sentence =
                          "an earlier run of the task has not ended, and the task's overlap_policy lets one at a "

@@ -30,6 +30,7 @@ enum class GateCode {
   not_due,               // its time has not come
   backoff,               // an attempt failed, and the next one waits
   overlap,               // an earlier run of the task has not ended
+  limit,                 // as many runs of the task go as may at the same time
   no_worker,             // no worker is alive
   no_worker_for_type,    // none of them executes this type
   no_worker_for_labels,  // none of those bears the labels that the task asks for
@@ -67,6 +68,7 @@ constexpr auto enum_names(GateCode) {
                                           "not_due",
                                           "backoff",
                                           "overlap",
+                                          "limit",
                                           "no_worker",
                                           "no_worker_for_type",
                                           "no_worker_for_labels",
@@ -114,6 +116,7 @@ struct WhyView {
   std::string route;                // of the task; empty where it was deleted
   std::vector<WorkerLoad> workers;  // the newest incarnation of each worker; dead ones may be among them
   std::vector<RunId> earlier;       // runs of the same task that a waiting run may wait for
+  std::optional<int> limit;         // the task's max_concurrent_runs
 };
 
 struct TaskWhyView {

@@ -28,6 +28,8 @@ std::string_view code_of(ErrorKind kind) {
       return "STALE_TOKEN";
     case ErrorKind::PayloadTooLarge:
       return "PAYLOAD_TOO_LARGE";
+    case ErrorKind::BacklogFull:
+      return "BACKLOG_FULL";
     case ErrorKind::MethodNotAllowed:
       return "METHOD_NOT_ALLOWED";
     case ErrorKind::Timeout:

@@ -26,6 +26,7 @@ enum class ErrorKind {
   PreconditionFailed,  // If-Match names an older version
   StaleToken,          // a report about an attempt that is no longer the current one
   PayloadTooLarge,
+  BacklogFull,  // the task has as many runs that nobody has begun as it may have; the message says what to do
   MethodNotAllowed,
   Timeout,       // a call took longer than its deadline
   Unavailable,   // try again later: starting, stopping, a peer is away
@@ -40,8 +41,8 @@ enum class ErrorKind {
 
 // True where the same call may succeed later without any change by the caller.
 [[nodiscard]] constexpr bool is_retryable(ErrorKind kind) {
-  return kind == ErrorKind::Timeout || kind == ErrorKind::Unavailable || kind == ErrorKind::Database ||
-         kind == ErrorKind::MessageQueue;
+  return kind == ErrorKind::Timeout || kind == ErrorKind::BacklogFull || kind == ErrorKind::Unavailable ||
+         kind == ErrorKind::Database || kind == ErrorKind::MessageQueue;
 }
 
 // One fault in one field. `pointer` is a JSON pointer (RFC 6901) into the body, or the name of a query parameter.

@@ -255,6 +255,13 @@ Async<std::vector<domain::Attempt>> FakeRuns::attempts(RunId id) {
   co_return all;
 }
 
+Async<domain::RunGroup> FakeRuns::group(RunId any) {
+  CO_TRY(auto run, get(any));
+  std::vector<TaskRun> runs;
+  runs.push_back(std::move(run));
+  co_return domain::group_of(std::move(runs));
+}
+
 Async<application::RunExplained> FakeRuns::why(RunId id) {
   CO_TRY(auto run, get(id));
   auto gates = domain::why({.now = kNow, .run = run, .route = "shell", .workers = {}, .earlier = {}});
@@ -291,7 +298,7 @@ Async<NewRuns> FakeControl::trigger_task(TaskId id, application::TriggerRequest 
               .task_name = (*task)->spec.name,
               .parameters = std::move(request.parameters),
               .created_at = kNow,
-              .due_at = kNow};
+              .due_at = request.run_at.value_or(kNow)};
   if (request.idempotency_key) keys_[*request.idempotency_key] = run.id.value;
   runs_.rows[run.id.value] = run;
   co_return NewRuns{.runs = {run}, .existed = false};
@@ -324,6 +331,25 @@ Async<TaskRun> FakeControl::cancel_run(RunId id) {
   runs_.rows[id.value] = run;
   co_return run;
 }
+
+// Task 1 has a full backlog once it was paused.
+Async<std::vector<NewRuns>> FakeControl::trigger_all(std::vector<application::BulkItem> items) {
+  std::vector<NewRuns> all;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    auto& it = items[i];
+    const auto* id = std::get_if<TaskId>(&it.task);
+    auto task = id ? tasks_.row(*id) : tasks_.row(TaskId{1});
+    if (!task)
+      co_return fail(ErrorKind::Validation, "no such task",
+                     {{"/items/" + std::to_string(i) + "/task", "is not there"}});
+    if ((*task)->spec.status == domain::TaskStatus::paused)
+      co_return fail(ErrorKind::BacklogFull, "the task has as many runs as it may have");
+    CO_TRY(all.emplace_back(), trigger_task((*task)->id, std::move(it.request)));
+  }
+  co_return all;
+}
+
+Async<NewRuns> FakeControl::restart_group(RunId any) { return restart_run(any); }
 
 Async<NewRuns> FakeControl::restart_run(RunId id) {
   CO_TRY(const auto run, runs_.get(id));

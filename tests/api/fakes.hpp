@@ -65,6 +65,7 @@ class FakeRuns final : public application::RunService {
   Async<std::vector<domain::Attempt>> attempts(RunId id) override;
   Async<std::string> output(RunId id) override;
   Async<std::vector<domain::UpstreamRun>> upstreams(RunId id) override;
+  Async<domain::RunGroup> group(RunId any) override;
   Async<application::RunExplained> why(RunId id) override;
   Async<application::LogPage> logs(RunId id, std::optional<int> attempt, std::int64_t after_line) override;
   Async<application::LogPage> follow_logs(RunId id, std::optional<int> attempt, std::int64_t after_line,
@@ -83,6 +84,8 @@ class FakeControl final : public application::TaskControlService {
   Async<domain::Task> resume_task(TaskId id) override;
   Async<domain::TaskRun> cancel_run(RunId id) override;
   Async<application::NewRuns> restart_run(RunId id) override;
+  Async<std::vector<application::NewRuns>> trigger_all(std::vector<application::BulkItem> items) override;
+  Async<application::NewRuns> restart_group(RunId any) override;
 
  private:
   FakeTasks& tasks_;

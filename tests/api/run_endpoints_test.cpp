@@ -127,3 +127,70 @@ TEST(RetryRun, EndedRun_StartsAgain) {
   EXPECT_EQ(reply.data().at("runs").at(0).at("retry_of"), 1);
   EXPECT_EQ(server.request("POST", "/api/runs/3/retry").status, 409);
 }
+
+TEST(Bulk, Items_AreAnsweredOneByOne) {
+  const LiveServer server;
+  const auto made = server.request("POST", "/api/runs/bulk",
+                                   R"({"items":[{"task":1,"idempotency_key":"k"},{"task":"nightly-report",
+                                       "parameters":{"command":"x"},"run_at":"2026-03-29T01:00:00Z"},
+                                       {"task":1,"idempotency_key":"k"}]})");
+  ASSERT_EQ(made.status, 202) << made.body;
+  const auto items = made.data().at("items").as_array();
+  ASSERT_EQ(items.size(), 3U);
+  EXPECT_EQ(items[0].at("task_id"), 1);
+  EXPECT_EQ(items[0].at("run_ids").as_array().size(), 1U);
+  EXPECT_EQ(items[0].at("existed"), false);
+  EXPECT_EQ(items[2].at("existed"), true);
+  EXPECT_EQ(items[2].at("run_ids"), items[0].at("run_ids"));
+  const auto second = server.get("/api/runs/" + std::to_string(items[1].at("run_ids").at(0).as_int64())).data();
+  EXPECT_EQ(second.at("due_at"), "2026-03-29T01:00:00Z");
+}
+
+TEST(Bulk, FaultyItems_AreAllNamed) {
+  const LiveServer server;
+  const auto refused = server.request("POST", "/api/runs/bulk",
+                                      R"({"items":[{"task":1},{"taks":1},{"task":true},{"task":1,"priority":3},
+                                          {"task":1,"run_at":"tomorrow"}]})");
+  EXPECT_EQ(refused.code(), "VALIDATION_ERROR");
+  EXPECT_EQ(refused.faulty_fields(), (std::vector<std::string>{"/items/1/taks", "/items/1/task", "/items/2/task",
+                                                               "/items/3/priority", "/items/4/run_at"}));
+}
+
+TEST(Bulk, NoItemsOrTooMany_AreRefused) {
+  const LiveServer server;
+  EXPECT_EQ(server.request("POST", "/api/runs/bulk", R"({"items":[]})").status, 400);
+  std::string many = R"({"items":[{"task":1})";
+  for (int i = 0; i < 1000; ++i) many += R"(,{"task":1})";
+  EXPECT_EQ(server.request("POST", "/api/runs/bulk", many + "]}").faulty_fields(),
+            (std::vector<std::string>{"/items"}));
+}
+
+TEST(Bulk, FullBacklog_Is429WithRetryAfter) {
+  const LiveServer server;
+  ASSERT_EQ(server.request("POST", "/api/tasks/1/pause").status, 200);
+  const auto refused = server.request("POST", "/api/runs/bulk", R"({"items":[{"task":1}]})");
+  EXPECT_EQ(refused.status, 429);
+  EXPECT_EQ(refused.code(), "BACKLOG_FULL");
+  EXPECT_NE(refused.headers.at("retry-after"), "");
+}
+
+TEST(Group, Run_IsSummed) {
+  const LiveServer server;
+  const auto group = server.get("/api/runs/1/group").data();
+  EXPECT_EQ(group.at("group_id"), 1);
+  EXPECT_EQ(group.at("state"), "succeeded");
+  EXPECT_EQ(group.at("by_state").at("succeeded"), 1);
+  EXPECT_EQ(group.at("runs").as_array().size(), 1U);
+  EXPECT_EQ(server.request("POST", "/api/runs/2/group/retry").status, 409);
+  EXPECT_EQ(server.request("POST", "/api/runs/1/group/retry").status, 202);
+  EXPECT_EQ(server.get("/api/runs/99/group").code(), "RUN_NOT_FOUND");
+}
+
+TEST(Trigger, RunAt_IsWhenItIsDue) {
+  const LiveServer server;
+  const auto later = server.request("POST", "/api/tasks/1/trigger", R"({"run_at":"2026-03-30T00:00:00+02:00"})");
+  ASSERT_EQ(later.status, 202) << later.body;
+  EXPECT_EQ(later.data().at("runs").at(0).at("due_at"), "2026-03-29T22:00:00Z");
+  EXPECT_EQ(server.request("POST", "/api/tasks/1/trigger", R"({"run_at":5})").faulty_fields(),
+            (std::vector<std::string>{"/run_at"}));
+}

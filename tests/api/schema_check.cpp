@@ -8,9 +8,9 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::string_view kUnderstood[] = {
-    "$ref",     "type",      "enum",     "const",      "properties", "required",  "additionalProperties",
-    "items",    "allOf",     "minimum",  "maximum",    "default",    "minLength", "format",
-    "maxItems", "maxLength", "examples", "description"};
+    "$ref",     "type",     "enum",      "const",    "properties", "required",  "additionalProperties",
+    "items",    "allOf",    "minimum",   "maximum",  "default",    "minLength", "format",
+    "maxItems", "minItems", "maxLength", "examples", "description"};
 
 class Checker {
  public:
@@ -70,10 +70,15 @@ void Checker::check(const json::object& schema, const json::value& value, const 
     if (const auto* least = schema.if_contains("minLength"); least && text->size() < least->to_number<std::size_t>())
       fault(at, "is too short");
   }
-  if (const auto* array = value.if_array())
+  if (const auto* array = value.if_array()) {
+    if (const auto* most = schema.if_contains("maxItems"); most && array->size() > most->to_number<std::size_t>())
+      fault(at, "holds too many items");
+    if (const auto* least = schema.if_contains("minItems"); least && array->size() < least->to_number<std::size_t>())
+      fault(at, "holds too few items");
     if (const auto* items = schema.if_contains("items"))
       for (std::size_t i = 0; i < array->size(); ++i)
         check(items->as_object(), (*array)[i], at + "/" + std::to_string(i));
+  }
   if (const auto* object = value.if_object()) check_members(schema, *object, at);
 }
 

@@ -70,6 +70,70 @@ TEST_F(Control, Trigger_OwnParameters_AreCheckedWithTheUpstreamsOfTheTask) {
   EXPECT_THAT(parameters.last_upstreams, ElementsAre("b", "a"));
 }
 
+TEST_F(Control, Trigger_RunAt_IsKeptWithinReason) {
+  const auto id = noop();
+  const auto now = clock.now();
+  const struct {
+    std::string_view name;
+    TimePoint at;
+    bool taken;
+  } rows[] = {
+      {"later", now + 1h, true},
+      {"a moment ago", now - 60s, true},
+      {"more than a minute ago", now - 61s, false},
+      {"ten years ahead", now + kAheadMax, true},
+      {"more than ten years ahead", now + kAheadMax + 1s, false},
+  };
+  for (const auto& row : rows) {
+    const auto made = run(control_service->trigger_task(id, {.run_at = row.at}));
+    EXPECT_EQ(made.has_value(), row.taken) << row.name;
+    if (made) EXPECT_EQ(made->runs.at(0).due_at, std::max(now, row.at)) << row.name;
+    if (!made) EXPECT_THAT(pointers(made), ElementsAre("/run_at")) << row.name;
+  }
+}
+
+TEST_F(Control, TriggerAll_Items_AreMadeInOrder) {
+  const auto a = noop({.name = "a"}), b = noop({.name = "b", .shard_count = 2});
+  const auto made = run(control_service->trigger_all({{.task = b}, {.task = "a", .request = {.parameters = "{}"}}}));
+  ASSERT_TRUE(made) << made.error().message;
+  ASSERT_THAT(*made, SizeIs(2));
+  EXPECT_THAT((*made)[0].runs, SizeIs(2));
+  EXPECT_EQ((*made)[1].runs.at(0).task, a);
+  EXPECT_EQ(nudges(), 1u);
+}
+
+TEST_F(Control, TriggerAll_EveryFault_IsNamedAndNothingMade) {
+  const auto a = noop({.name = "a"});
+  const auto refused = run(control_service->trigger_all({{.task = a},
+                                                         {.task = TaskId{99}},
+                                                         {.task = "b"},
+                                                         {.task = a, .request = {.parameters = "[1]"}},
+                                                         {.task = a, .request = {.idempotency_key = ""}},
+                                                         {.task = a, .request = {.run_at = clock.now() - 1h}}}));
+  EXPECT_EQ(kind(refused), ErrorKind::Validation);
+  EXPECT_THAT(pointers(refused), ElementsAre("/items/1/task", "/items/2/task", "/items/3/parameters/extra",
+                                             "/items/4/idempotency_key", "/items/5/run_at"));
+  EXPECT_THAT(store.run_rows, IsEmpty());
+}
+
+TEST_F(Control, TriggerAll_TooManyShards_AreRefused) {
+  const auto a = noop({.name = "a", .shard_count = 1000});
+  const std::vector<BulkItem> items(11, {.task = a});
+  EXPECT_THAT(pointers(run(control_service->trigger_all(items))), ElementsAre("/items"));
+}
+
+TEST_F(Control, RestartGroup_FailedShards_AreRunAgain) {
+  const auto made = run(control_service->trigger_task(noop({.shard_count = 3}), {}));
+  ASSERT_TRUE(made);
+  ASSERT_TRUE(run(control_service->cancel_run(made->runs[1].id)));
+  const auto again = run(control_service->restart_group(made->runs[0].id));
+  ASSERT_TRUE(again) << again.error().message;
+  ASSERT_THAT(again->runs, SizeIs(1));
+  EXPECT_EQ(again->runs[0].shard_index, 1);
+  EXPECT_EQ(kind(run(control_service->restart_group(made->runs[0].id))), ErrorKind::Conflict);
+  EXPECT_EQ(kind(run(control_service->restart_group(RunId{99}))), ErrorKind::RunNotFound);
+}
+
 TEST_F(Control, Trigger_SameKeyWithOtherParameters_IsAConflict) {
   const auto id = noop();
   ASSERT_TRUE(run(control_service->trigger_task(id, {.idempotency_key = "k"})));

@@ -175,7 +175,7 @@ TEST(Help, EveryLevel_GoesToStdout) {
   } rows[] = {
       {{}, "Usage: scheduler-cli NOUN VERB"},
       {{"--help"}, "7 the awaited run did not succeed."},
-      {{"task", "--help"}, "trigger    Run a task now."},
+      {{"task", "--help"}, "trigger    Run a task, now or later; or many at once."},
       {{"task", "create", "--help"}, "--depends-on"},
       {{"version", "-h"}, "scheduler-cli version"},
   };

@@ -247,3 +247,23 @@ TEST(Run, Why_ListsTheGates) {
             "WHAT       WHY                 SINCE                 OPENS AT  WHAT TO DO\n"
             "no_worker  no worker is alive  2026-03-28T12:00:00Z  -         start one\n");
 }
+
+TEST(RunGroup, Shards_AreShownAndSummed) {
+  FakeServer server;
+  server.data("GET /api/runs/12/group",
+              R"({"group_id":11,"task_id":7,"state":"failed","shards":2,"by_state":{"failed":1,"succeeded":1},)"
+              R"("ended_at":null,"runs":[{"id":11,"shard_index":0,"state":"succeeded"},)"
+              R"({"id":12,"shard_index":1,"state":"failed","reason":"exit_code"}]})");
+  const auto ran = run_cli_on(server, {"run", "group", "12"});
+  EXPECT_EQ(ran.exit, 0) << ran.err;
+  EXPECT_NE(ran.out.find("exit_code"), std::string::npos);
+  EXPECT_EQ(ran.err, "group 11: failed, 2 shards\n");
+}
+
+TEST(RunRetry, Group_RunsItsFailedShardsAgain) {
+  FakeServer server;
+  server.data("POST /api/runs/12/group/retry", R"({"runs":[{"id":14,"state":"pending"}],"existed":false})", 202);
+  const auto ran = run_cli_on(server, {"run", "retry", "12", "--group"});
+  EXPECT_EQ(ran.exit, 0) << ran.err;
+  EXPECT_NE(ran.out.find("14"), std::string::npos);
+}

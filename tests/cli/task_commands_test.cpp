@@ -368,3 +368,46 @@ TEST(TaskTrigger, ServerOfAnotherKind_IsAnError) {
     server.data("POST /api/tasks/7/trigger", reply);
   for (int i = 0; i < 5; ++i) EXPECT_EQ(run_cli_on(server, {"task", "trigger", "7", "--wait"}).exit, 1);
 }
+
+TEST(TaskTrigger, AtAndIn_AreSentAsAnInstant) {
+  TaskServer server;
+  server.data("POST /api/tasks/7/trigger", R"({"runs":[)" + run_json(12, "pending") + "]}", 202);
+  EXPECT_EQ(run_cli_on(server, {"task", "trigger", "report", "--at", "2026-03-29T01:30:00+01:00"}).exit, 0);
+  EXPECT_EQ(body_of(server), R"({"run_at":"2026-03-29T01:30:00+01:00"})");
+  EXPECT_EQ(run_cli_on(server, {"task", "trigger", "report", "--in", "90m", "--param", "a=b"}).exit, 0);
+  EXPECT_THAT(body_of(server), HasSubstr(R"("run_at":"20)"));
+  EXPECT_THAT(body_of(server), HasSubstr(R"("parameters":{"a":"b"})"));
+  EXPECT_EQ(run_cli_on(server, {"task", "trigger", "report", "--in", "soon"}).exit, 2);
+  EXPECT_EQ(run_cli_on(server, {"task", "trigger", "report", "--in", "1m", "--at", "2026-03-29T01:30:00Z"}).exit, 2);
+  EXPECT_EQ(run_cli_on(server, {"task", "trigger"}).exit, 2);
+}
+
+TEST(TaskTrigger, Bulk_LinesOrAnArray_AreOneRequest) {
+  TaskServer server;
+  server.data(
+      "POST /api/runs/bulk",
+      R"({"items":[{"task_id":7,"run_ids":[12,13],"existed":false},{"task_id":8,"run_ids":[9],"existed":true}]})", 202);
+  const auto file = testing::TempDir() + "bulk.json";
+  for (const auto* text : {"{\"task\":7}\n\n{\"task\":\"b\",\"idempotency_key\":\"k\"}\n",
+                           " [{\"task\":7},{\"task\":\"b\",\"idempotency_key\":\"k\"}]"}) {
+    std::ofstream(file) << text;
+    const auto ran = run_cli_on(server, {"task", "trigger", "--bulk", file});
+    EXPECT_EQ(ran.exit, 0) << ran.err;
+    EXPECT_EQ(body_of(server), R"({"items":[{"task":7},{"task":"b","idempotency_key":"k"}]})");
+    EXPECT_THAT(ran.out, HasSubstr("12"));
+  }
+  std::ofstream(file) << "{\"task\":7}\n{\"task\":\n";
+  const auto broken = run_cli_on(server, {"task", "trigger", "--bulk", file});
+  EXPECT_EQ(broken.exit, 2);
+  EXPECT_THAT(broken.err, HasSubstr("line 2 of"));
+  EXPECT_EQ(run_cli_on(server, {"task", "trigger", "report", "--bulk", file}).exit, 2);
+}
+
+TEST(TaskUpdate, Limits_AreFields) {
+  TaskServer server;
+  server.data("PATCH /api/tasks/7", kTask);
+  run_cli_on(server, {"task", "update", "report", "--max-concurrent", "3", "--max-queued", "50"});
+  EXPECT_EQ(body_of(server), R"({"max_concurrent_runs":3,"max_queued_runs":50})");
+  run_cli_on(server, {"task", "update", "report", "--no-max-concurrent"});
+  EXPECT_EQ(body_of(server), R"({"max_concurrent_runs":null})");
+}

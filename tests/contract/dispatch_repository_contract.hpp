@@ -10,9 +10,9 @@ using domain::Event;
 
 class DispatchRepositoryContract : public StoreContract {
  protected:
-  std::vector<RunId> due_ids(const std::vector<std::string>& routes, std::size_t limit = 100) {
+  std::vector<RunId> due_ids(const std::vector<std::string>& routes, std::size_t limit = 100, Seconds ageing = 0s) {
     std::vector<RunId> ids;
-    for (const auto& it : ok(dispatch().due(routes, limit))) ids.push_back(it.candidate.run);
+    for (const auto& it : ok(dispatch().due(routes, limit, ageing))) ids.push_back(it.candidate.run);
     return ids;
   }
   static std::vector<RunId> ids_of(const std::vector<RunContext>& contexts) {
@@ -214,7 +214,7 @@ TEST_P(DispatchRepositoryContract, Due_Execution_SaysWhatItWillBeOnceDispatched)
   it.worker_labels = {{"gpu", "yes"}};
   const auto task = ok(tasks().create({.spec = it, .watermark = clock.now(), .next_fire_at = clock.now() + 1min}));
   fire(task.id);
-  const auto due = ok(dispatch().due({"shell|gpu=yes"}, 10));
+  const auto due = ok(dispatch().due({"shell|gpu=yes"}, 10, 0s));
   ASSERT_EQ(due.size(), 2u);
   const auto& execution = due[1].execution;
   EXPECT_EQ(due[1].candidate.token, 0);
@@ -235,7 +235,7 @@ TEST_P(DispatchRepositoryContract, Due_Execution_SaysWhatItWillBeOnceDispatched)
 TEST_P(DispatchRepositoryContract, Due_RunWithItsOwnParameters_BringsThose) {
   const auto task = create("a");
   ok(runs().insert({.task = task.id, .parameters = R"({"command":"false"})"}));
-  const auto due = ok(dispatch().due({"shell"}, 10));
+  const auto due = ok(dispatch().due({"shell"}, 10, 0s));
   ASSERT_EQ(due.size(), 1u);
   EXPECT_EQ(due[0].execution.parameters, R"({"command":"false"})");
 }
@@ -697,7 +697,7 @@ TEST_P(DispatchRepositoryContract, UpstreamOutputs_RunOfARound_HoldWhatEachUpstr
   auto end = ended(good, RunState::succeeded);
   end.outcome.output = R"({"rows": 12, "text": "ü\u0000\""})";
   EXPECT_THAT(ok(dispatch().apply({end, ended(bad, RunState::failed)})), ElementsAre(true, true));
-  const auto due = ok(dispatch().due({"shell"}, 10));
+  const auto due = ok(dispatch().due({"shell"}, 10, 0s));
   ASSERT_EQ(due.size(), 1u);
   EXPECT_TRUE(due[0].has_upstreams);
   EXPECT_EQ(due[0].execution.upstream, std::nullopt) << "read for those alone that are dispatched";
@@ -715,13 +715,13 @@ TEST_P(DispatchRepositoryContract, UpstreamOutputs_RunOfARound_HoldWhatEachUpstr
   // Asked for again, it finds the same.
   finish(run);
   const auto again = ok(runs().insert({.task = after.id, .retry_of = run})).runs.at(0).id;
-  EXPECT_TRUE(ok(dispatch().due({"shell"}, 10)).at(0).has_upstreams);
+  EXPECT_TRUE(ok(dispatch().due({"shell"}, 10, 0s)).at(0).has_upstreams);
   EXPECT_EQ(ok(dispatch().upstream_outputs({again}, 1)).at(again), outputs.at(run));
 }
 
 TEST_P(DispatchRepositoryContract, Due_RunThatWaitedForNothing_HasNoUpstreams) {
   trigger(create("a").id);
-  const auto due = ok(dispatch().due({"shell"}, 10));
+  const auto due = ok(dispatch().due({"shell"}, 10, 0s));
   ASSERT_EQ(due.size(), 1u);
   EXPECT_FALSE(due[0].has_upstreams);
 }
@@ -738,7 +738,7 @@ TEST_P(DispatchRepositoryContract, UpstreamOutputs_ManyRuns_AsManyAsFitAreRead) 
     end.outcome.output = text;
     EXPECT_TRUE(apply(end));
   }
-  for (const auto& it : ok(dispatch().due({"shell"}, 10))) after.push_back(it.candidate.run);
+  for (const auto& it : ok(dispatch().due({"shell"}, 10, 0s))) after.push_back(it.candidate.run);
   ASSERT_EQ(after.size(), 4u);
   const auto read = [&](std::size_t bytes_max) {
     std::vector<RunId> found;
@@ -764,7 +764,7 @@ TEST_P(DispatchRepositoryContract, UpstreamOutputs_TooMuchForOneRun_SaySo) {
     end.outcome.output = R"({"x":")" + std::string(65'000, 'x') + R"("})";
     EXPECT_TRUE(apply(end));
   }
-  const auto due = ok(dispatch().due({"shell"}, 10));
+  const auto due = ok(dispatch().due({"shell"}, 10, 0s));
   ASSERT_EQ(due.size(), 1u);
   const auto id = due[0].candidate.run;
   const auto outputs = ok(dispatch().upstream_outputs({id}, 1 << 24));

@@ -102,8 +102,15 @@ TEST_F(SqliteStoreTest, HotQueries_AreAnsweredByTheirIndexes) {
       {"SELECT count(*) FROM task_runs WHERE incarnation = 1 AND state IN ('dispatched', 'running')",
        "COVERING INDEX task_runs_held (incarnation=?"},
       {"SELECT count(*) FROM task_runs WHERE task_id = 1 AND ended_at IS NULL", "COVERING INDEX task_runs_active"},
-      {"SELECT slot FROM task_runs WHERE task_id = 1 AND state = 'waiting' ORDER BY id LIMIT 1",
-       "INDEX task_runs_waiting (task_id=?)"},
+      {"SELECT id FROM task_runs WHERE task_id = 1 AND state = 'waiting' AND waits_for = 'limit' ORDER BY due_at, id"
+       " LIMIT 1",
+       "INDEX task_runs_waiting (task_id=? AND waits_for=?)"},
+      {"SELECT count(*) FROM task_runs WHERE task_id = 1 AND ended_at IS NULL AND holds_room = 1",
+       "COVERING INDEX task_runs_room (task_id=?"},
+      {"SELECT min(due_at) FROM task_runs WHERE state = 'waiting' AND waits_for = 'time'", "INDEX task_runs_timely"},
+      {"SELECT id FROM task_runs INDEXED BY task_runs_active WHERE task_id = 1 AND ended_at IS NULL ORDER BY id DESC"
+       " LIMIT 1",
+       "INDEX task_runs_active (task_id=? AND ended_at=?)"},
       {"UPDATE task_runs SET state = 'dispatched' WHERE id = 1 AND token = 0 AND state = 'pending'",
        "INTEGER PRIMARY KEY (rowid=?)"},
       {"SELECT id FROM tasks WHERE status = 'active' AND archived_at IS NULL AND next_fire_at <= 0"

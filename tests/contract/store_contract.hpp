@@ -4,6 +4,7 @@
 #pragma once
 
 #include "contract/dispatch_repository_contract.hpp"
+#include "contract/limits_contract.hpp"
 #include "contract/run_repository_contract.hpp"
 #include "contract/slot_repository_contract.hpp"
 #include "contract/task_repository_contract.hpp"
@@ -84,6 +85,7 @@ inline std::string name_of_maker(const testing::TestParamInfo<StoreMaker>& info)
   INSTANTIATE_TEST_SUITE_P(adapter, TaskRepositoryContract, makers, name_of_maker);     \
   INSTANTIATE_TEST_SUITE_P(adapter, SlotRepositoryContract, makers, name_of_maker);     \
   INSTANTIATE_TEST_SUITE_P(adapter, DispatchRepositoryContract, makers, name_of_maker); \
+  INSTANTIATE_TEST_SUITE_P(adapter, LimitsContract, makers, name_of_maker);             \
   INSTANTIATE_TEST_SUITE_P(adapter, RunRepositoryContract, makers, name_of_maker);      \
   INSTANTIATE_TEST_SUITE_P(adapter, RunLogRepositoryContract, makers, name_of_maker);   \
   INSTANTIATE_TEST_SUITE_P(adapter, WorkerRepositoryContract, makers, name_of_maker);   \

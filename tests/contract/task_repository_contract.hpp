@@ -216,7 +216,7 @@ TEST_P(TaskRepositoryContract, Update_RunsNotDispatched_TakeTheNewPriorityAndRou
   ok(tasks().update(task, {}));
   EXPECT_EQ(run(pending).priority, 9);
   EXPECT_EQ(run(held).priority, 5);
-  const auto due = ok(dispatch().due({"shell|gpu=yes"}, 10));
+  const auto due = ok(dispatch().due({"shell|gpu=yes"}, 10, 0s));
   ASSERT_EQ(due.size(), 1u);
   EXPECT_EQ(due[0].candidate.run, pending);
 }

@@ -66,6 +66,29 @@ TEST(Why, RunThatHasNotStarted_NamesEveryClosedGateInOrder) {
   } rows[] = {
       {"nothing holds it", [](auto&) {}, "not_dispatched", "about to be given"},
       {"nobody gives it out", [](auto& it) { it.run.due_at = kNow - 10s; }, "not_dispatched", "no dispatcher"},
+      {"as many go as may",
+       [](auto& it) {
+         it.run.state = RunState::waiting;
+         it.run.waits_for = Wait::limit;
+         it.limit = 2;
+         it.earlier = {RunId{10}, RunId{11}};
+       },
+       "limit", "max_concurrent_runs: 2 of 2 in use by runs 10, 11"},
+      {"more go than can be named",
+       [](auto& it) {
+         it.run.state = RunState::waiting;
+         it.run.waits_for = Wait::limit;
+         it.limit = 100;
+         it.earlier = {RunId{10}};
+       },
+       "limit", "100 of 100 in use by runs 10, …"},
+      {"for later, under a limit",
+       [](auto& it) {
+         it.run.state = RunState::waiting;
+         it.run.waits_for = Wait::time;
+         it.run.due_at = kNow + 60s;
+       },
+       "not_due", "1970-01-12T13:47:40Z"},
       {"its time has not come", [](auto& it) { it.run.due_at = kNow + 60s; }, "not_due", "1970-01-12T13:47:40Z"},
       {"after a failed attempt",
        [](auto& it) {

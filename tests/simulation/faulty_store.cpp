@@ -47,14 +47,15 @@ class FaultyDispatch final : public DispatchRepository {
  public:
   FaultyDispatch(DispatchRepository& real, Faults faults) : real_(real), faults_(std::move(faults)) {}
   Async<DispatchView> view() override { FORWARD(DispatchView, view()); }
-  Async<std::vector<DueRun>> due(std::vector<std::string> routes, std::size_t limit) override {
-    FORWARD(std::vector<DueRun>, due(routes, limit));
+  Async<std::vector<DueRun>> due(std::vector<std::string> routes, std::size_t limit, Seconds ageing) override {
+    FORWARD(std::vector<DueRun>, due(routes, limit, ageing));
   }
   Async<std::unordered_map<RunId, UpstreamOutput>> upstream_outputs(std::vector<RunId> runs,
                                                                     std::size_t bytes_max) override {
     using Outputs = std::unordered_map<RunId, UpstreamOutput>;
     FORWARD(Outputs, upstream_outputs(runs, bytes_max));
   }
+  Async<std::size_t> join_line() override { FORWARD(std::size_t, join_line()); }
   Async<std::vector<bool>> mark_dispatched(std::vector<Dispatching> batch) override {
     FORWARD(std::vector<bool>, mark_dispatched(batch));
   }
@@ -78,7 +79,11 @@ class FaultyDispatch final : public DispatchRepository {
 class FaultyRuns final : public RunRepository {
  public:
   FaultyRuns(RunRepository& real, Faults faults) : real_(real), faults_(std::move(faults)) {}
-  Async<NewRuns> insert(NewRun run) override { FORWARD(NewRuns, insert(run)); }
+  Async<std::vector<NewRuns>> insert_all(std::vector<NewRun> batch) override {
+    FORWARD(std::vector<NewRuns>, insert_all(batch));
+  }
+  Async<std::vector<domain::TaskRun>> group(RunId any) override { FORWARD(std::vector<domain::TaskRun>, group(any)); }
+  Async<NewRuns> retry_group(RunId any) override { FORWARD(NewRuns, retry_group(any)); }
   Async<domain::TaskRun> get(RunId id) override { FORWARD(domain::TaskRun, get(id)); }
   Async<Page<domain::TaskRun>> list(RunFilter filter, Paging paging) override {
     FORWARD(Page<domain::TaskRun>, list(filter, paging));

@@ -1,5 +1,6 @@
 #include "simulation/world.hpp"
 
+#include "domain/limits.hpp"
 #include "domain/schedule.hpp"
 #include "domain/transitions.hpp"
 
@@ -239,6 +240,7 @@ asio::awaitable<void> World::make_tasks() {
     spec.delivery = static_cast<domain::Delivery>(source_.dice() % 2);
     spec.priority = static_cast<int>(source_.dice() % 10);
     spec.shard_count = source_.happens(20) ? 3 : 1;
+    if (source_.happens(40)) spec.max_concurrent_runs = 1 + static_cast<int>(source_.dice() % 3);
     if (i < 5) {
       const char* kSchedules[] = {"*/5 * * * * *", "@every 7s", "*/13 * * * * *", "* * * * *"};
       spec.schedule = kSchedules[source_.dice() % 4];
@@ -252,6 +254,7 @@ asio::awaitable<void> World::make_tasks() {
     const auto created = co_await store_->tasks().create(std::move(task));
     if (!created) co_return broken("a task could not be created: " + created.error().message);
     tasks_.push_back(created->id);
+    if (created->spec.max_concurrent_runs) limits_[created->id] = *created->spec.max_concurrent_runs;
   }
 }
 
@@ -262,7 +265,9 @@ asio::awaitable<void> World::be_a_client() {
   while (faulty_) {
     co_await time_.sleep(source_.between(50ms, 3s));
     const auto task = tasks_[5 + source_.dice() % 2];
-    const auto made = co_await control->trigger_task(task, {});
+    TriggerRequest request;
+    if (source_.happens(20)) request.run_at = time_.now() + source_.between(0ms, 20s);
+    const auto made = co_await control->trigger_task(task, std::move(request));
     if (!made) continue;
     for (const auto& run : made->runs) acknowledged_.insert(run.id);
     if (!source_.happens(25)) continue;
@@ -319,6 +324,12 @@ void World::on_start(const TaskExecution& work, const std::string& worker) {
 }
 
 void World::check_step(const std::vector<domain::TaskRun>& runs) {
+  std::map<TaskId, int> going;
+  for (const auto& run : runs)
+    if (domain::goes(run, time_.now())) ++going[run.task];
+  for (const auto& [task, limit] : limits_)
+    if (going[task] > limit)
+      broken(fmt::format("{} runs of task {} go; its limit is {}", going[task], task.value, limit));
   for (const auto& run : runs) {
     auto [known, fresh] = seen_.try_emplace(run.id, run);
     if (fresh) continue;

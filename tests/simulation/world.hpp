@@ -85,6 +85,7 @@ class World {
   std::unique_ptr<application::MessageQueue> client_queue_;
 
   std::vector<TaskId> tasks_;
+  std::map<TaskId, int> limits_;  // of those that have one
   std::set<RunId> acknowledged_;
   std::set<RunId> cancelled_;  // acknowledged cancels
   std::map<std::pair<RunId, Token>, std::vector<Start>> starts_;

@@ -1,6 +1,8 @@
 #include "support/fake_store.hpp"
 
+#include "domain/run_group.hpp"
 #include "domain/transitions.hpp"
+#include "domain/urgency.hpp"
 
 #include <fmt/format.h>
 
@@ -271,14 +273,16 @@ class FakeStore::Dispatch final : public DispatchRepository {
     });
   }
 
-  Async<std::vector<DueRun>> due(std::vector<std::string> routes, std::size_t limit) override {
+  Async<std::vector<DueRun>> due(std::vector<std::string> routes, std::size_t limit, Seconds ageing) override {
     FAKE_CALL("due", [&]() -> SchedulerResult<std::vector<DueRun>> {
       std::vector<const domain::TaskRun*> rows;
       for (const auto& [id, run] : store_.run_rows)
         if (run.state == RunState::pending && run.due_at <= store_.clock_.now() &&
             std::ranges::find(routes, route(run)) != routes.end())
           rows.push_back(&run);
-      std::ranges::sort(rows, {}, [](const auto* it) { return std::tuple(-it->priority, it->due_at, it->id); });
+      std::ranges::sort(rows, {}, [ageing](const auto* it) {
+        return std::tuple(domain::urgency(it->priority, it->due_at, ageing), it->id);
+      });
       std::vector<DueRun> due;
       for (const auto* run : rows | std::views::take(limit))
         due.push_back({{run->id, run->token, route(*run)}, work(*run), store_.upstream_rows.contains(run->id)});
@@ -296,6 +300,7 @@ class FakeStore::Dispatch final : public DispatchRepository {
       return outputs;
     });
   }
+  Async<std::size_t> join_line() override { co_return 0; }
 
   Async<std::vector<bool>> mark_dispatched(std::vector<Dispatching> batch) override {
     FAKE_CALL("mark_dispatched", [&]() -> SchedulerResult<std::vector<bool>> {
@@ -469,30 +474,38 @@ class FakeStore::Runs final : public RunRepository {
  public:
   explicit Runs(FakeStore& store) : store_(store) {}
 
-  Async<NewRuns> insert(NewRun wanted) override {
-    FAKE_CALL("insert", [&]() -> SchedulerResult<NewRuns> {
-      const auto task = store_.task_rows.find(wanted.task);
-      if (task == store_.task_rows.end()) return fail(ErrorKind::TaskNotFound, "there is no such task");
-      NewRuns made;
-      if (wanted.idempotency_key) {
-        const auto known = store_.keys_.find({wanted.task, *wanted.idempotency_key});
-        made.existed = known != store_.keys_.end();
-        if (made.existed)
-          for (const auto id : known->second) made.runs.push_back(store_.run_rows.at(id));
+  Async<std::vector<NewRuns>> insert_all(std::vector<NewRun> batch) override {
+    FAKE_CALL("insert", [&]() -> SchedulerResult<std::vector<NewRuns>> {
+      for (const auto& wanted : batch)
+        if (!store_.task_rows.contains(wanted.task)) return fail(ErrorKind::TaskNotFound, "there is no such task");
+      std::vector<NewRuns> all;
+      for (const auto& wanted : batch) {
+        TRY(all.emplace_back(), insert_one(wanted));
       }
-      if (made.existed) return made;
-      const auto shards = task->second.spec.shard_count;
-      for (int i = 0; i < shards; ++i) {
-        auto run = store_.new_run(task->second, wanted.trigger);
-        run.retry_of = wanted.retry_of;
-        run.parameters = wanted.parameters;
-        run.shard_index = i;
-        run.shard_total = shards;
-        const auto id = store_.insert(run);
-        made.runs.push_back(store_.run_rows.at(id));
-        if (wanted.idempotency_key) store_.keys_[{wanted.task, *wanted.idempotency_key}].push_back(id);
+      return all;
+    });
+  }
+  Async<std::vector<domain::TaskRun>> group(RunId any) override {
+    FAKE_CALL("runs.group", [&]() -> SchedulerResult<std::vector<domain::TaskRun>> {
+      if (!store_.run_rows.contains(any)) return fail(ErrorKind::RunNotFound, "there is no such run");
+      return newest_of_group(any);
+    });
+  }
+  Async<NewRuns> retry_group(RunId any) override {
+    FAKE_CALL("retry_group", [&]() -> SchedulerResult<NewRuns> {
+      NewRuns again;
+      for (const auto& run : newest_of_group(any)) {
+        if (!domain::is_run_again(run.state)) continue;
+        auto next = store_.new_run(store_.task_rows.at(run.task), domain::Trigger::retry);
+        next.retry_of = run.id;
+        next.group = run.group;
+        next.parameters = run.parameters;
+        next.shard_index = run.shard_index;
+        next.shard_total = run.shard_total;
+        again.runs.push_back(store_.run_rows.at(store_.insert(next)));
       }
-      return made;
+      if (again.runs.empty()) return fail(ErrorKind::Conflict, "nothing to run again");
+      return again;
     });
   }
   Async<domain::TaskRun> get(RunId id) override {
@@ -553,6 +566,45 @@ class FakeStore::Runs final : public RunRepository {
   Async<TaskStats> stats(TaskId) override { co_return TaskStats{}; }
 
  private:
+  SchedulerResult<NewRuns> insert_one(const NewRun& wanted) {
+    const auto& task = store_.task_rows.at(wanted.task);
+    NewRuns made;
+    if (wanted.idempotency_key) {
+      const auto known = store_.keys_.find({wanted.task, *wanted.idempotency_key});
+      made.existed = known != store_.keys_.end();
+      if (made.existed)
+        for (const auto id : known->second) made.runs.push_back(store_.run_rows.at(id));
+    }
+    if (made.existed && made.runs.front().parameters != wanted.parameters)
+      return fail(ErrorKind::Conflict, "the key was used with other parameters");
+    if (made.existed) return made;
+    for (int i = 0; i < task.spec.shard_count; ++i) {
+      auto run = store_.new_run(task, wanted.trigger);
+      run.retry_of = wanted.retry_of;
+      run.parameters = wanted.parameters;
+      run.due_at = std::max(run.due_at, wanted.run_at.value_or(run.due_at));
+      run.shard_index = i;
+      run.shard_total = task.spec.shard_count;
+      const auto id = store_.insert(run);
+      auto& row = store_.run_rows.at(id);
+      if (run.shard_total > 1) row.group = made.runs.empty() ? id : made.runs.front().id;
+      made.runs.push_back(row);
+      if (wanted.idempotency_key) store_.keys_[{wanted.task, *wanted.idempotency_key}].push_back(id);
+    }
+    return made;
+  }
+
+  std::vector<domain::TaskRun> newest_of_group(RunId any) const {
+    const auto& run = store_.run_rows.at(any);
+    if (!run.group) return {run};
+    std::map<int, domain::TaskRun> newest;
+    for (const auto& [id, it] : store_.run_rows)
+      if (it.group == run.group) newest[it.shard_index] = it;
+    std::vector<domain::TaskRun> runs;
+    for (const auto& [shard, it] : newest) runs.push_back(it);
+    return runs;
+  }
+
   FakeStore& store_;
 };
 

@@ -1,8 +1,8 @@
 // tests/support/fake_store.hpp — the store in memory, with its rules and with failures on request.
 //
 // It keeps the promises of the ports that the loops and the use cases rest on, in the shortest way that does: guards by
-// domain/transitions.hpp and tokens, one disposition per slot, declared dead once. Left out: dependants' rounds.
-// The rows are open to tests; `violations` tells what broke a rule that no row alone can show.
+// domain/transitions.hpp and tokens, one disposition per slot, declared dead once. Left out: dependants' rounds, limits
+// of tasks. The rows are open to tests; `violations` tells what broke a rule that no row alone can show.
 #pragma once
 
 #include "application/ports/store.hpp"

@@ -54,9 +54,10 @@ class InterceptedDispatch final : public DispatchRepository {
  public:
   InterceptedDispatch(DispatchRepository& real, StoreInterceptor& by) : real_(real), by_(by) {}
   Async<DispatchView> view() override { FORWARD(DispatchView, view()); }
-  Async<std::vector<DueRun>> due(std::vector<std::string> routes, std::size_t limit) override {
-    FORWARD(std::vector<DueRun>, due(routes, limit));
+  Async<std::vector<DueRun>> due(std::vector<std::string> routes, std::size_t limit, Seconds ageing) override {
+    FORWARD(std::vector<DueRun>, due(routes, limit, ageing));
   }
+  Async<std::size_t> join_line() override { FORWARD(std::size_t, join_line()); }
   Async<std::vector<bool>> mark_dispatched(std::vector<Dispatching> batch) override {
     FORWARD(std::vector<bool>, mark_dispatched(batch));
   }
@@ -80,7 +81,11 @@ class InterceptedDispatch final : public DispatchRepository {
 class InterceptedRuns final : public RunRepository {
  public:
   InterceptedRuns(RunRepository& real, StoreInterceptor& by) : real_(real), by_(by) {}
-  Async<NewRuns> insert(NewRun run) override { FORWARD(NewRuns, insert(run)); }
+  Async<std::vector<NewRuns>> insert_all(std::vector<NewRun> batch) override {
+    FORWARD(std::vector<NewRuns>, insert_all(batch));
+  }
+  Async<std::vector<domain::TaskRun>> group(RunId any) override { FORWARD(std::vector<domain::TaskRun>, group(any)); }
+  Async<NewRuns> retry_group(RunId any) override { FORWARD(NewRuns, retry_group(any)); }
   Async<domain::TaskRun> get(RunId id) override { FORWARD(domain::TaskRun, get(id)); }
   Async<Page<domain::TaskRun>> list(RunFilter filter, Paging paging) override {
     FORWARD(Page<domain::TaskRun>, list(filter, paging));

@@ -4,8 +4,9 @@
 //   - it is one transaction for the whole batch (apply may take two);
 //   - each item is guarded on its own by the run's state (domain/transitions.hpp) and token; an item whose guard fails
 //     changes nothing and is reported as not won;
-//   - when a run ends, the same transaction lets a waiting run of the same task go (overlap), and completes the rounds
-//     of tasks that depend on it.
+//   - when a run ends, the same transaction lets waiting runs of the same task go (domain/limits.hpp), and completes
+//   the
+//     rounds of tasks that depend on it.
 // No read looks at history: costs grow with active runs only.
 #pragma once
 
@@ -26,7 +27,8 @@ struct DispatchView {
   TimePoint now{};
   std::vector<domain::WorkerLoad> workers;  // alive ones, by id; in_flight counts dispatched and running runs
   std::vector<std::string> routes;          // every route with a pending run that is due
-  std::optional<TimePoint> next_due;        // the earliest due_at after now of a pending run
+  std::optional<TimePoint> next_due;        // the earliest due_at after now of a run that is pending or waits for it
+  bool has_timely = false;                  // runs that wait for their time, and it has come: see join_line()
 };
 
 // A due run; `execution.attempt` and `execution.token` are those that it will have once dispatched (seen + 1).
@@ -111,13 +113,18 @@ struct RescueView {
 inline constexpr Seconds kOverdueGrace{30};
 inline constexpr Seconds kMissingGrace{10};
 
+inline constexpr std::size_t kJoinMax = 1000;
+
 class DispatchRepository {
  public:
   virtual ~DispatchRepository() = default;
 
   virtual Async<DispatchView> view() = 0;
-  // Due pending runs of these routes, highest priority first, then longest due, then smallest id; at most `limit`.
-  virtual Async<std::vector<DueRun>> due(std::vector<std::string> routes, std::size_t limit) = 0;
+  // Due pending runs of these routes, the most urgent first (domain/urgency.hpp), then the smallest id; at most
+  // `limit`.
+  virtual Async<std::vector<DueRun>> due(std::vector<std::string> routes, std::size_t limit, Seconds ageing) = 0;
+  // Runs of tasks with a limit whose time has come stand in line now, and go where there is room. At most kJoinMax.
+  virtual Async<std::size_t> join_line() = 0;
   // What the upstream runs of these runs left. Of as many from the front as fit into `bytes_max`, and of one at least;
   // the others are absent.
   virtual Async<std::unordered_map<RunId, UpstreamOutput>> upstream_outputs(std::vector<RunId> runs,

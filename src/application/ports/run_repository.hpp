@@ -19,6 +19,7 @@ struct NewRun {
   std::optional<RunId> retry_of;
   std::optional<std::string> parameters;       // JSON object, checked; replaces the task's
   std::optional<std::string> idempotency_key;  // 1–255 bytes; unique per task
+  std::optional<TimePoint> run_at;             // not before; nothing, or an instant that has passed: now
 };
 
 struct NewRuns {
@@ -53,9 +54,20 @@ class RunRepository {
  public:
   virtual ~RunRepository() = default;
 
-  // Pending, due now by the store's clock. A run with `retry_of` is made for the shard of that run alone. TaskNotFound;
-  // RunNotFound where the task has no run `retry_of`.
-  virtual Async<NewRuns> insert(NewRun run) = 0;
+  // The i-th answer belongs to batch[i]. One transaction, all or nothing, a few statements whatever the size. A run
+  // goes at once, or waits for room under its task's limit (domain/limits.hpp). One with `retry_of` is made for the
+  // shard of that run alone, and belongs to its group. TaskNotFound; RunNotFound where the task has no run `retry_of`;
+  // Conflict where the key was used with other parameters; BacklogFull where it would make more runs that nobody has
+  // begun than the task's max_queued_runs. That count may be up to a second old where it is large: what other processes
+  // have inserted since then may come on top.
+  virtual Async<std::vector<NewRuns>> insert_all(std::vector<NewRun> batch) = 0;
+  Async<NewRuns> insert(NewRun run);
+
+  // The newest run of each shard of the fire that this run belongs to, by shard. RunNotFound.
+  virtual Async<std::vector<domain::TaskRun>> group(RunId any) = 0;
+  // New runs for those of them that domain::is_run_again, in their places; one transaction, so that two who ask at the
+  // same time make them once. Conflict where there are none; the rest as insert_all.
+  virtual Async<NewRuns> retry_group(RunId any) = 0;
 
   virtual Async<domain::TaskRun> get(RunId id) = 0;  // RunNotFound
   virtual Async<Page<domain::TaskRun>> list(RunFilter filter, Paging paging) = 0;

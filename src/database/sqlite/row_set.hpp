@@ -5,7 +5,7 @@
 //   connection.execute("UPDATE task_runs SET ended_at = c3 FROM rows(?1) WHERE id = c1 AND token = c2", ended);
 //
 // A statement costs SQLite several microseconds before it touches a row, a row of a batch a fraction of one. The
-// columns are c1, c2, … c16; rows come in the order in which they were added. Texts are not copied: they and the set
+// columns are c1, c2, … c20; rows come in the order in which they were added. Texts are not copied: they and the set
 // must live until the statement has run.
 #pragma once
 
@@ -21,7 +21,7 @@ namespace scheduler::database::sqlite {
 
 class RowSet {
  public:
-  static constexpr std::size_t kColumnsMax = 16;
+  static constexpr std::size_t kColumnsMax = 20;
 
   template <class... Values>
   void add(const Values&... values) {

@@ -40,6 +40,8 @@ std::vector<std::string> headers_of(const HttpParameters& parameters, const appl
   lines.push_back(fmt::format("X-Scheduler-Run-Id: {}", execution.run.value));
   lines.push_back(fmt::format("X-Scheduler-Attempt: {}", execution.attempt));
   lines.push_back(fmt::format("X-Scheduler-Token: {}", execution.token));
+  lines.push_back(fmt::format("X-Scheduler-Shard-Index: {}", execution.shard_index));
+  lines.push_back(fmt::format("X-Scheduler-Shard-Total: {}", execution.shard_total));
   return lines;
 }
 

@@ -1,7 +1,7 @@
 // infrastructure/executors/http_executor.hpp — task type "http" (parameters: HttpParameters).
 //
 // The request bears Idempotency-Key (unless the task sets its own), X-Scheduler-Run-Id, X-Scheduler-Attempt and
-// X-Scheduler-Token, so that the other side can refuse a doubled or late one.
+// X-Scheduler-Token, so that the other side can refuse a doubled or late one; and X-Scheduler-Shard-Index, -Total.
 #pragma once
 
 #include "application/ports/task_executor.hpp"

@@ -1,5 +1,6 @@
 #include "infrastructure/postgres/postgres_dispatch_repository.hpp"
 
+#include "domain/urgency.hpp"
 #include "infrastructure/postgres/rows.hpp"
 #include "infrastructure/postgres/run_endings.hpp"
 #include "infrastructure/store/guards.hpp"
@@ -93,20 +94,34 @@ SchedulerResult<void> add_workers(Rows& workers, Rows& held, DispatchView& view)
   return {};
 }
 
+// Runs that wait for nothing but their time.
+constexpr auto kFirstInTime =
+    "SELECT due_at FROM task_runs WHERE state = 'waiting' AND waits_for = 'time' ORDER BY due_at LIMIT 1";
+
+SchedulerResult<void> add_timely(Rows& rows, DispatchView& view) {
+  TRY(const auto due_at, rows.value<TimePoint>());
+  if (!due_at) return {};
+  view.has_timely = *due_at <= view.now;
+  if (!view.has_timely && (!view.next_due || *due_at < *view.next_due)) view.next_due = due_at;
+  return {};
+}
+
 // ---- due: the most urgent runs --------------------------------------------------------------------------------------
 
-// The index alone answers for each route and priority; rows are read of those alone that are returned.
+// The heads of the bands, merged by urgency (domain/urgency.hpp; $4 is what a level of priority is worth). The index
+// alone answers for each route and priority; rows are read of those alone that are returned.
 constexpr auto kDue =
-    "WITH urgent AS (SELECT k.id, k.priority, k.due_at FROM unnest($2::text[]) AS wanted (route)"
-    " CROSS JOIN generate_series(0, 9) AS p (priority) CROSS JOIN LATERAL (SELECT r.id, r.priority, r.due_at"
+    "WITH urgent AS (SELECT k.id, k.due_at - p.priority * $4 * interval '1 second' AS urgency"
+    " FROM unnest($2::text[]) AS wanted (route)"
+    " CROSS JOIN generate_series(0, 9) AS p (priority) CROSS JOIN LATERAL (SELECT r.id, r.due_at"
     " FROM task_runs r WHERE r.state = 'pending' AND r.route = wanted.route AND r.priority = p.priority"
     " AND r.due_at <= " SCHEDULER_NOW
-    " ORDER BY r.due_at, r.id LIMIT $3) k ORDER BY k.priority DESC, k.due_at, k.id LIMIT $3)"
+    " ORDER BY r.due_at, r.id LIMIT $3) k ORDER BY urgency, k.id LIMIT $3)"
     " SELECT r.id, r.token, r.route, r.task_id, t.name, t.task_type, coalesce(r.parameters, t.parameters), r.attempt,"
     " t.timeout_seconds, r.slot, r.shard_index, r.shard_total,"
     " EXISTS (SELECT 1 FROM run_upstreams d WHERE d.run_id = r.id)"
     " FROM urgent u JOIN task_runs r ON r.id = u.id JOIN tasks t ON t.id = r.task_id"
-    " ORDER BY u.priority DESC, u.due_at, u.id";
+    " ORDER BY u.urgency, u.id";
 
 DueRun read_due(Row& row) {
   DueRun due;
@@ -553,18 +568,21 @@ Async<DispatchView> PostgresDispatchRepository::view() {
   tx.send(kWorkers);
   tx.send(kHeldCounts);
   tx.send(kBands, clock_.own());
+  tx.send(kFirstInTime);
   CO_TRY(auto results, tx.finish());
   DispatchView view;
   CO_UNWRAP(view.now, instant_of(results[0]));
   CO_ENSURE(add_workers(results[1], results[2], view));
   CO_ENSURE(add_bands(results[3], view));
+  CO_ENSURE(add_timely(results[4], view));
   co_return view;
 }
 
-Async<std::vector<DueRun>> PostgresDispatchRepository::due(std::vector<std::string> routes, std::size_t limit) {
+Async<std::vector<DueRun>> PostgresDispatchRepository::due(std::vector<std::string> routes, std::size_t limit,
+                                                           Seconds ageing) {
   std::ranges::sort(routes);
   routes.erase(std::ranges::unique(routes).begin(), routes.end());
-  CO_TRY(auto rows, database_.query(kDue, clock_.own(), std::move(routes), limit));
+  CO_TRY(auto rows, database_.query(kDue, clock_.own(), std::move(routes), limit, domain::worth_of_a_level(ageing)));
   co_return rows.all(read_due);
 }
 
@@ -589,6 +607,28 @@ Async<std::unordered_map<RunId, UpstreamOutput>> PostgresDispatchRepository::ups
   CO_TRY(auto found, database_.query(kRows, choice.to_read));
   CO_UNWRAP(const auto rows, found.all(read_upstream));
   co_return upstream_outputs_of(std::move(choice), rows);
+}
+
+// The tasks are locked before their runs, and found without a lock: who joined meanwhile is no longer in time.
+Async<std::size_t> PostgresDispatchRepository::join_line() {
+  CO_TRY(auto tx, database_.begin(Access::write));
+  tx.send(kSelectNow, clock_.own());
+  tx.send("SELECT id FROM task_runs WHERE state = 'waiting' AND waits_for = 'time' AND due_at <= " SCHEDULER_NOW
+          " ORDER BY due_at LIMIT $2",
+          clock_.own(), application::kJoinMax);
+  CO_TRY(auto found, tx.flush());
+  CO_UNWRAP(const auto now, instant_of(found[0]));
+  CO_UNWRAP(const auto runs, found[1].values<RunId>());
+  lock_tasks_of(tx, runs);
+  CO_TRY(auto joined, tx.query("UPDATE task_runs SET waits_for = 'limit' WHERE id = ANY ($1) AND state = 'waiting'"
+                               " AND waits_for = 'time' RETURNING task_id",
+                               runs));
+  CO_UNWRAP(const auto tasks, joined.values<TaskId>());
+  RunEndings endings(tx, now);
+  for (const auto task : std::set(tasks.begin(), tasks.end())) endings.revisit(task);
+  CO_CHECK(endings.settle());
+  CO_CHECK(tx.commit());
+  co_return tasks.size();
 }
 
 // Rows are updated in the order of their ids, which is that of the arrays. The guard stands in a CASE because it says

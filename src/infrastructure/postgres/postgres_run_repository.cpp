@@ -5,6 +5,7 @@
 #include "infrastructure/store/guards.hpp"
 #include "infrastructure/store/paging_sql.hpp"
 #include "infrastructure/store/refusals.hpp"
+#include "infrastructure/store/run_batch.hpp"
 #include "infrastructure/store/task_stats.hpp"
 
 #include <fmt/format.h>
@@ -46,65 +47,178 @@ SchedulerResult<TaskRun> one_run(Rows& rows, RunId id) {
 
 // ---- insert ---------------------------------------------------------------------------------------------------------
 
-// The lock keeps the task from being archived until the run is there.
-constexpr auto kSelectTask =
-    "SELECT route, priority, shard_count FROM tasks WHERE id = $1 AND archived_at IS NULL FOR KEY SHARE";
+// The lock keeps the tasks from being archived until the runs are there; one with a limit is locked for good, because
+// two that both counted before either had inserted would let too many go.
+constexpr auto kSelectTasks =
+    "WITH limited AS (SELECT {0} FROM tasks t WHERE t.id = ANY ($1) AND t.archived_at IS NULL"
+    " AND t.max_concurrent_runs IS NOT NULL ORDER BY t.id FOR NO KEY UPDATE),"
+    " others AS (SELECT {0} FROM tasks t WHERE t.id = ANY ($1) AND t.archived_at IS NULL"
+    " AND t.max_concurrent_runs IS NULL ORDER BY t.id FOR KEY SHARE)"
+    " SELECT * FROM limited UNION ALL SELECT * FROM others";
 
-struct TaskOfRun {
-  std::string route;
-  int priority = 5, shard_count = 1;
-};
-
-constexpr auto kRunsMadeBy =
-    "SELECT id FROM task_runs WHERE task_id = $1 AND idempotency_key = $2 ORDER BY shard_index";
-
-Async<std::vector<TaskRun>> runs_by_id(Transaction& tx, std::vector<RunId> ids) {
-  static const auto kSql =
-      fmt::format("SELECT {}{}JOIN unnest($1::bigint[]) WITH ORDINALITY AS n (id, place) ON n.id = r.id ORDER BY place",
-                  kRunColumns, kRunTables);
-  CO_TRY(auto rows, tx.query(kSql, ids));
-  co_return rows.all(read_run);
-}
-
-// A run that is asked for again keeps its place among the shards; the other shards are not run again.
-Async<void> add_again(Transaction& tx, const NewFire& fire, RunId ended, RunInserts& inserts) {
-  CO_TRY(auto rows,
-         tx.query("SELECT shard_index, shard_total FROM task_runs WHERE id = $1 AND task_id = $2", ended, fire.task));
-  CO_UNWRAP(const auto shard, rows.first([](Row& row) {
-    std::pair<int, int> it;
-    row.read(it.first, it.second);
-    return it;
-  }));
-  if (!shard) co_return task_has_no_such_run(fire.task, ended);
-  inserts.add(fire, shard->first, shard->second);
+// By the keys of a batch: which runs they made before.
+Async<void> read_made_before(Transaction& tx, RunBatch& batch) {
+  static const auto kSql = fmt::format(
+      "SELECT r.idempotency_key, {} FROM unnest($1::bigint[], $2::text[]) AS n (task_id, key) JOIN task_runs r"
+      " ON r.task_id = n.task_id AND r.idempotency_key = n.key JOIN tasks t ON t.id = r.task_id ORDER BY r.id",
+      kRunColumns);
+  std::vector<TaskId> tasks;
+  std::vector<std::string_view> keys;
+  for (const auto& [task, key] : batch.keys()) {
+    tasks.push_back(task);
+    keys.push_back(key);
+  }
+  if (keys.empty()) co_return SchedulerResult<void>{};
+  CO_TRY(auto rows, tx.query(kSql, tasks, keys));
+  const auto read = rows.all([&batch](Row& row) {
+    std::string key;
+    const int next = row.read(key);
+    batch.know_made_by(key, read_run_from(row, next));
+    return true;
+  });
+  if (!read) co_return std::unexpected(read.error());
   co_return SchedulerResult<void>{};
 }
 
-Async<std::vector<RunId>> insert_all(Transaction& tx, const NewRun& run, const TaskOfRun& task, TimePoint now) {
-  const NewFire fire{.task = run.task,
-                     .route = task.route,
-                     .priority = task.priority,
-                     .trigger = run.trigger,
-                     .retry_of = run.retry_of,
-                     .parameters = run.parameters,
-                     .idempotency_key = run.idempotency_key,
-                     .created_at = now,
-                     .due_at = now};
+Async<void> read_places(Transaction& tx, RunBatch& batch) {
+  const auto retried = batch.retried();
+  if (retried.empty()) co_return SchedulerResult<void>{};
+  static const auto kSql = fmt::format("SELECT {} FROM task_runs WHERE id = ANY ($1)", kShardPlaceColumns);
+  CO_TRY(auto rows, tx.query(kSql, retried));
+  CO_UNWRAP(const auto places, rows.all(read_shard_place));
+  for (const auto& place : places) batch.know(place);
+  co_return SchedulerResult<void>{};
+}
+
+// Runs of the tasks that nobody has begun, or more. There cannot be more of them than ids between a task's oldest and
+// its newest run that has not ended: far from the maximum, two seeks are enough. Counts no further than it must.
+constexpr auto kBacklogs =
+    "SELECT CASE WHEN s.span + n.more <= n.most THEN s.span ELSE (SELECT count(*) FROM (SELECT 1 FROM task_runs r"
+    " WHERE r.task_id = n.task_id AND r.ended_at IS NULL AND r.state IN ('waiting', 'pending') LIMIT n.most + 1) c) END"
+    " FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) WITH ORDINALITY AS n (task_id, more, most, place)"
+    " CROSS JOIN LATERAL (SELECT coalesce((SELECT r.id FROM task_runs r WHERE r.task_id = n.task_id"
+    " AND r.ended_at IS NULL ORDER BY r.task_id DESC, r.id DESC LIMIT 1) - (SELECT r.id FROM task_runs r"
+    " WHERE r.task_id = n.task_id AND r.ended_at IS NULL ORDER BY r.task_id, r.id LIMIT 1) + 1, 0) AS span) s"
+    " ORDER BY n.place";
+
+Async<void> check_backlog(Transaction& tx, const RunBatch& batch, BacklogMemory& memory, TimePoint now) {
+  const auto demands = batch.demands();
+  std::vector<TaskId> tasks;
+  std::vector<std::int64_t> more, most;
+  std::map<TaskId, std::int64_t> counts;
+  for (const auto& it : demands) {
+    if (const auto known = memory.recall(it.task, it.max, now)) {
+      counts[it.task] = *known;
+      continue;
+    }
+    tasks.push_back(it.task);
+    more.push_back(it.more);
+    most.push_back(it.max);
+  }
+  if (!tasks.empty()) {
+    CO_TRY(auto rows, tx.query(kBacklogs, tasks, more, most));
+    CO_UNWRAP(const auto counted, rows.values<std::int64_t>());
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+      counts[tasks[i]] = counted[i];
+      memory.keep(tasks[i], counted[i], now);
+    }
+  }
+  for (const auto& it : demands) {
+    CO_ENSURE(batch.check_backlog(it, counts[it.task]));
+    memory.add(it.task, it.more);
+  }
+  co_return SchedulerResult<void>{};
+}
+
+Async<void> count_going(Transaction& tx, RunBatch& batch) {
+  const auto limited = batch.limited();
+  if (limited.empty()) co_return SchedulerResult<void>{};
+  CO_TRY(auto rows, tx.query("SELECT (SELECT count(*) FROM task_runs r WHERE r.task_id = n.task_id"
+                             " AND r.ended_at IS NULL AND r.holds_room) FROM unnest($1::bigint[]) WITH ORDINALITY"
+                             " AS n (task_id, place) ORDER BY n.place",
+                             limited));
+  CO_UNWRAP(const auto counts, rows.values<int>());
+  for (std::size_t i = 0; i < limited.size(); ++i) batch.know_going(limited[i], counts[i]);
+  co_return SchedulerResult<void>{};
+}
+
+// The id of each row of `inserts`; nothing where its key was taken meanwhile. They come in the order of the rows.
+SchedulerResult<std::vector<std::optional<RunId>>> ids_of(Rows& made, const RunInserts& inserts) {
+  TRY(const auto rows, made.all(postgres::read_inserted));
+  std::vector<std::optional<RunId>> ids;
+  for (std::size_t i = 0, next = 0; i < inserts.size(); ++i) {
+    const bool is_there = next < rows.size() && rows[next].second == inserts.name(i);
+    ids.push_back(is_there ? std::optional(rows[next++].first) : std::nullopt);
+  }
+  return ids;
+}
+
+// A run that is asked for again has waited for what the first one waited for.
+void wait_for_the_same(Transaction& tx, const std::vector<RunBatch::Row>& rows,
+                       const std::vector<std::optional<RunId>>& ids) {
+  std::vector<RunId> runs, firsts;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (!ids[i] || !rows[i].run.retry_of) continue;
+    runs.push_back(*ids[i]);
+    firsts.push_back(*rows[i].run.retry_of);
+  }
+  if (runs.empty()) return;
+  tx.send(
+      "INSERT INTO run_upstreams (run_id, position, upstream_id, slot, upstream_run_id, state)"
+      " SELECT n.run_id, u.position, u.upstream_id, u.slot, u.upstream_run_id, u.state"
+      " FROM unnest($1::bigint[], $2::bigint[]) AS n (run_id, first) JOIN run_upstreams u ON u.run_id = n.first"
+      " WHERE u.state IS NOT NULL",
+      runs, firsts);
+}
+
+// Everything but the commit.
+Async<std::vector<NewRuns>> insert_batch(Transaction& tx, std::vector<NewRun> asked, BacklogMemory& memory,
+                                         std::optional<TimePoint> own_now) {
+  static const auto kTasks = fmt::format(kSelectTasks, kTaskOfRunColumns);
+  RunBatch batch(std::move(asked));
+  tx.send(kSelectNow, own_now);
+  tx.send(kTasks, batch.tasks());
+  CO_TRY(auto results, tx.flush());
+  CO_UNWRAP(const auto now, instant_of(results[0]));
+  CO_UNWRAP(auto tasks, results[1].all(read_task_of_run));
+  for (auto& task : tasks) batch.know(std::move(task));
+  CO_CHECK(read_made_before(tx, batch));
+  CO_CHECK(read_places(tx, batch));
+  CO_ENSURE(batch.check());
+  CO_CHECK(check_backlog(tx, batch, memory, now));
+  CO_CHECK(count_going(tx, batch));
   RunInserts inserts;
-  if (run.retry_of)
-    CO_CHECK(add_again(tx, fire, *run.retry_of, inserts));
-  else
-    inserts.add_shards(fire, task.shard_count);
-  inserts.send(tx);
-  CO_TRY(auto made, tx.flush());
-  CO_UNWRAP(auto ids, made.back().values<RunId>());
-  if (run.retry_of && !ids.empty())  // what it waited for, too
-    tx.send(
-        "INSERT INTO run_upstreams (run_id, position, upstream_id, slot, upstream_run_id, state)"
-        " SELECT $1, position, upstream_id, slot, upstream_run_id, state FROM run_upstreams"
-        " WHERE run_id = $2 AND state IS NOT NULL",
-        ids.front(), *run.retry_of);
-  co_return ids;
+  const auto& rows = batch.plan(now);
+  for (const auto& row : rows) inserts.add(row.run, row.shard_index, row.shard_total);
+  std::vector<std::optional<RunId>> ids;
+  if (!inserts.empty()) {
+    inserts.send(tx);
+    CO_TRY(auto made, tx.flush());
+    CO_UNWRAP(ids, ids_of(made.back(), inserts));
+  }
+  wait_for_the_same(tx, rows, ids);
+  const bool overtaken = std::ranges::any_of(ids, [](const auto& id) { return !id; });
+  if (overtaken) CO_CHECK(read_made_before(tx, batch));
+  co_return batch.answer(ids);
+}
+
+// ---- groups ---------------------------------------------------------------------------------------------------------
+
+Async<std::vector<TaskRun>> group_of(Transaction& tx, RunId any) {
+  static const auto kGroup = fmt::format(
+      "SELECT {}{}JOIN (SELECT DISTINCT ON (shard_index) id FROM task_runs WHERE group_id = $1"
+      " ORDER BY shard_index, id DESC) newest ON newest.id = r.id ORDER BY r.shard_index",
+      kRunColumns, kRunTables);
+  CO_TRY(auto rows, tx.query(select_run(), any));
+  CO_UNWRAP(auto run, one_run(rows, any));
+  std::vector<TaskRun> runs;
+  if (run.group) {
+    CO_TRY(auto members, tx.query(kGroup, *run.group));
+    CO_UNWRAP(runs, members.all(read_run));
+  } else {
+    runs.push_back(std::move(run));
+  }
+  co_return runs;
 }
 
 // ---- lists ----------------------------------------------------------------------------------------------------------
@@ -135,36 +249,29 @@ bool is_held(RunState state) { return state == RunState::dispatched || state == 
 
 }  // namespace
 
-Async<NewRuns> PostgresRunRepository::insert(NewRun run) {
+Async<std::vector<NewRuns>> PostgresRunRepository::insert_all(std::vector<NewRun> batch) {
   CO_TRY(auto tx, database_.begin(Access::write));
-  tx.send(kSelectNow, clock_.own());
-  tx.send(kSelectTask, run.task);
-  CO_TRY(auto results, tx.flush());
-  CO_UNWRAP(const auto now, instant_of(results[0]));
-  CO_UNWRAP(const auto task, results[1].first([](Row& row) {
-    TaskOfRun it;
-    row.read(it.route, it.priority, it.shard_count);
-    return it;
-  }));
-  if (!task) co_return no_such_task(run.task);
-  NewRuns made;
-  std::vector<RunId> ids;
-  if (run.idempotency_key) {
-    CO_TRY(auto earlier, tx.query(kRunsMadeBy, run.task, *run.idempotency_key));
-    CO_UNWRAP(ids, earlier.values<RunId>());
-    made.existed = !ids.empty();
-  }
-  if (!made.existed) {
-    CO_TRY(ids, insert_all(tx, run, *task, now));
-  }
-  if (ids.empty()) {  // somebody else used the key at the same time, and was first
-    CO_TRY(auto theirs, tx.query(kRunsMadeBy, run.task, run.idempotency_key));
-    CO_UNWRAP(ids, theirs.values<RunId>());
-    made.existed = true;
-  }
-  CO_TRY(made.runs, runs_by_id(tx, std::move(ids)));
+  CO_TRY(auto made, insert_batch(tx, std::move(batch), backlog_, clock_.own()));
   CO_CHECK(tx.commit());
   co_return made;
+}
+
+Async<std::vector<TaskRun>> PostgresRunRepository::group(RunId any) {
+  CO_TRY(auto tx, database_.begin(Access::read));
+  CO_TRY(auto runs, group_of(tx, any));
+  co_return runs;
+}
+
+// The lock on the task lets one at a time find shards to run again.
+Async<NewRuns> PostgresRunRepository::retry_group(RunId any) {
+  CO_TRY(auto tx, database_.begin(Access::write));
+  tx.send("SELECT t.id FROM task_runs r JOIN tasks t ON t.id = r.task_id WHERE r.id = $1 FOR NO KEY UPDATE OF t", any);
+  CO_TRY(const auto group, group_of(tx, any));
+  auto again = runs_to_retry(group);
+  if (again.empty()) co_return nothing_to_run_again(group);
+  CO_TRY(auto made, insert_batch(tx, std::move(again), backlog_, clock_.own()));
+  CO_CHECK(tx.commit());
+  co_return joined(std::move(made));
 }
 
 Async<TaskRun> PostgresRunRepository::get(RunId id) {

@@ -4,6 +4,7 @@
 #include "application/ports/run_repository.hpp"
 #include "database/postgres/database.hpp"
 #include "infrastructure/postgres/store_clock.hpp"
+#include "infrastructure/store/backlog_memory.hpp"
 
 namespace scheduler::infrastructure {
 
@@ -12,7 +13,9 @@ class PostgresRunRepository final : public application::RunRepository {
   PostgresRunRepository(StoreClock clock, database::postgres::Database& database)
       : clock_(clock), database_(database) {}
 
-  Async<application::NewRuns> insert(application::NewRun run) override;
+  Async<std::vector<application::NewRuns>> insert_all(std::vector<application::NewRun> batch) override;
+  Async<std::vector<domain::TaskRun>> group(RunId any) override;
+  Async<application::NewRuns> retry_group(RunId any) override;
   Async<domain::TaskRun> get(RunId id) override;
   Async<application::Page<domain::TaskRun>> list(application::RunFilter filter, application::Paging paging) override;
   Async<std::vector<domain::Attempt>> attempts(RunId id) override;
@@ -25,6 +28,7 @@ class PostgresRunRepository final : public application::RunRepository {
  private:
   StoreClock clock_;
   database::postgres::Database& database_;
+  BacklogMemory backlog_;
 };
 
 class PostgresRunLogRepository final : public application::RunLogRepository {

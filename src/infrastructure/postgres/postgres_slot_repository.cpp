@@ -4,6 +4,7 @@
 #include "infrastructure/postgres/rows.hpp"
 #include "infrastructure/postgres/run_endings.hpp"
 #include "infrastructure/store/guards.hpp"
+#include "infrastructure/store/room.hpp"
 
 #include <fmt/format.h>
 
@@ -54,7 +55,7 @@ class FireTransaction {
     std::int64_t version = 0;
     std::optional<TimePoint> watermark, next_fire_at;
     bool won = false;
-    int active = 0, waiting = 0;                       // its runs that have not ended, without and with those that wait
+    int active = 0, waiting = 0;  // its runs that go or wait for room, and those that wait for them
     std::optional<RunId> first_active, first_waiting;  // the oldest one of each; may be one of new_run()
     bool replaced = false;                             // its stored runs are to be ended
     std::vector<std::size_t> inserts;                  // its rows in inserts_ that no worker can have yet
@@ -73,17 +74,24 @@ class FireTransaction {
     lock_tasks(tx_, replacing, others);
     auto counted = replacing;
     counted.insert(counted.end(), others.begin(), others.end());
-    tx_.send(
-        "SELECT task_id, count(*) FILTER (WHERE state <> 'waiting'), count(*) FILTER (WHERE state = 'waiting'),"
-        " min(id) FILTER (WHERE state <> 'waiting'), min(id) FILTER (WHERE state = 'waiting') FROM task_runs WHERE "
-        "task_id = ANY ($1) AND ended_at IS NULL GROUP BY task_id",
-        counted);
+    static const auto kCounts = fmt::format(
+        "SELECT task_id, count(*) FILTER (WHERE earlier), count(*) FILTER (WHERE queued), min(id) FILTER (WHERE "
+        "earlier),"
+        " min(id) FILTER (WHERE queued), count(*) FILTER (WHERE holds_room) FROM (SELECT r.task_id, r.id, r.holds_room,"
+        " {} OR r.waits_for IS NOT DISTINCT FROM 'limit' AS earlier,"
+        " r.state = 'waiting' AND r.waits_for = 'overlap' AS queued"
+        " FROM task_runs r WHERE r.task_id = ANY ($1) AND r.ended_at IS NULL) runs GROUP BY task_id",
+        run_goes("$2"));
+    tx_.send(kCounts, counted, now_);
     tx_.send(
         "SELECT DISTINCT s.task_id, s.slot FROM unnest($1::bigint[], $2::timestamptz[]) AS n (task_id, slot)"
         " JOIN schedule_slots s ON s.task_id = n.task_id AND s.slot = n.slot",
         slot_tasks, slots);
     CO_TRY(auto results, tx_.flush());
     CO_ENSURE(load_tasks(results[0], results[1]));
+    for (const auto& fire : fires)
+      if (const auto limit = fire.task.spec.max_concurrent_runs)
+        room_.know(fire.task.id, *limit, room_taken_[fire.task.id]);
     CO_UNWRAP(const auto recorded, results[2].all([this](Row& row) {
       std::pair<TaskId, TimePoint> slot;
       row.read(slot.first, slot.second);
@@ -104,7 +112,9 @@ class FireTransaction {
     TRY(const auto counted, counts.all([this](Row& row) {
       TaskId id;
       Current its;
-      row.read(id, its.active, its.waiting, its.first_active, its.first_waiting);
+      int holding = 0;
+      row.read(id, its.active, its.waiting, its.first_active, its.first_waiting, holding);
+      room_taken_[id] = holding;
       if (const auto it = tasks_.find(id); it != tasks_.end()) {
         it->second.active = its.active;
         it->second.waiting = its.waiting;
@@ -175,12 +185,15 @@ class FireTransaction {
                        .trigger = domain::Trigger::schedule,
                        .slot = slot.last,
                        .state = state,
+                       .waits_for = state == RunState::waiting ? std::optional(domain::Wait::overlap) : std::nullopt,
                        .created_at = now_,
                        .due_at = slot.due_at.value_or(slot.last)};
     auto& first = state == RunState::waiting ? it.first_waiting : it.first_active;
     if (!first) first = new_run(inserts_.size());
     for (int shard = 0; shard < task.spec.shard_count; ++shard) {
-      it.inserts.push_back(inserts_.add(fire, shard, task.spec.shard_count));
+      auto run = fire;
+      room_.place(run, now_);
+      it.inserts.push_back(inserts_.add(run, shard, task.spec.shard_count));
       slot_of_insert_.push_back(slot.last);
       shard_of_insert_.push_back(shard);
       cause_of_insert_.push_back(cause);
@@ -189,7 +202,8 @@ class FireTransaction {
     report_.runs += static_cast<std::size_t>(task.spec.shard_count);
   }
 
-  // What waits is dropped, what is pending is cancelled, and workers are to stop what they have.
+  // What waits is dropped, what is pending is cancelled, and workers are to stop what they have. What a person wants to
+  // run later is no earlier run.
   void replace(Current& it) {
     it.replaced = true;
     for (const auto row : it.inserts) {
@@ -213,8 +227,9 @@ class FireTransaction {
           " ORDER BY id FOR NO KEY UPDATE), marked AS (UPDATE task_runs r SET {1} FROM held"
           " WHERE r.id = held.id RETURNING r.*) SELECT {2} FROM marked ORDER BY id",
           may_leave(domain::Event::cancel, Side::attempt), kMarkForCancel, kAssignedColumns);
-      endings_.end_undispatched(replaced, domain::Event::skip, Reason::overlap, kReplaced);
-      endings_.end_undispatched(replaced, domain::Event::cancel, Reason::overlap, kReplaced);
+      constexpr auto kEarlier = RunEndings::Which::earlier;
+      endings_.end_undispatched(replaced, domain::Event::skip, Reason::overlap, kReplaced, kEarlier);
+      endings_.end_undispatched(replaced, domain::Event::cancel, Reason::overlap, kReplaced, kEarlier);
       tx_.send(kMark, Reason::overlap, replaced);
     }
     if (!inserts_.empty()) inserts_.send(tx_);
@@ -277,6 +292,8 @@ class FireTransaction {
   std::vector<TaskId> skipped_tasks_;
   std::vector<domain::SlotDecision> skipped_;
   std::vector<std::optional<RunId>> skip_causes_;
+  Room room_;
+  std::map<TaskId, int> room_taken_;
   RunInserts inserts_;
   std::vector<TimePoint> slot_of_insert_;
   std::vector<int> shard_of_insert_;

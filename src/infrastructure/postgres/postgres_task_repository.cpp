@@ -151,6 +151,19 @@ void move_undispatched_runs(Transaction& tx, const Task& task) {
   tx.send(kSql, domain::route_of(task.spec), task.spec.priority, task.id);
 }
 
+// A limit that was raised lets runs go; one that was set counts those that go already. The task is locked.
+Async<void> apply_limit(Transaction& tx, const Task& task, std::optional<int> before, TimePoint now) {
+  if (task.spec.max_concurrent_runs == before) co_return SchedulerResult<void>{};
+  static const auto kCount = fmt::format(
+      "UPDATE task_runs r SET holds_room = true WHERE r.task_id = $1 AND r.ended_at IS NULL AND r.holds_room IS NULL"
+      " AND {}",
+      run_goes("$2"));
+  if (!before) tx.send(kCount, task.id, now);
+  RunEndings endings(tx, now);
+  endings.revisit(task.id);
+  co_return co_await endings.settle();
+}
+
 constexpr std::string_view kTaskFilter =
     "FROM tasks t WHERE t.archived_at IS NULL AND ($1::text IS NULL OR t.status = $1)"
     " AND ($2::text IS NULL OR t.task_type = $2)"
@@ -239,6 +252,7 @@ Async<Task> PostgresTaskRepository::update(Task task, std::optional<domain::Slot
     insert_dependencies(tx, task);
   }
   move_undispatched_runs(tx, task);
+  CO_CHECK(apply_limit(tx, task, stored.spec.max_concurrent_runs, now));
   // Slots that fired meanwhile, or were skipped, keep the disposition that they have.
   const auto left = skipped && stored.watermark ? domain::left_after(*skipped, *stored.watermark) : skipped;
   if (left) record_skipped(tx, {task.id}, {*left}, {std::nullopt}, now);

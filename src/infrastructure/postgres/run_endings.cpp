@@ -21,7 +21,7 @@ void lock_tasks_of(Transaction& tx, const std::vector<RunId>& runs) {
       " touched (id, below) AS (SELECT id, true FROM below"
       " UNION ALL SELECT id, false FROM own WHERE id NOT IN (SELECT id FROM below))"
       " SELECT t.id FROM touched JOIN tasks t ON t.id = touched.id WHERE touched.below"
-      " OR t.schedule IS NOT NULL AND t.overlap_policy <> 'allow'"
+      " OR t.schedule IS NOT NULL AND t.overlap_policy <> 'allow' OR t.max_concurrent_runs IS NOT NULL"
       " OR EXISTS (SELECT 1 FROM task_runs w WHERE w.task_id = t.id AND w.state = 'waiting')"
       " ORDER BY t.id FOR NO KEY UPDATE OF t",
       runs);
@@ -38,15 +38,16 @@ void lock_tasks(Transaction& tx, const std::vector<TaskId>& with_ending_runs, co
 }
 
 void RunEndings::end_undispatched(const std::vector<TaskId>& tasks, domain::Event event, domain::Reason reason,
-                                  std::string_view message) {
+                                  std::string_view message, Which which) {
   assert(event == domain::Event::skip || event == domain::Event::cancel);
   const auto state = event == domain::Event::skip ? RunState::skipped : RunState::cancelled;
   const auto sql = fmt::format(
-      "WITH undispatched AS (SELECT id FROM task_runs WHERE task_id = ANY ($5) AND ended_at IS NULL AND {0}"
+      "WITH undispatched AS (SELECT id FROM task_runs WHERE task_id = ANY ($5) AND ended_at IS NULL AND {0}{2}"
       " ORDER BY id FOR NO KEY UPDATE)"
       " UPDATE task_runs r SET state = $1, ended_at = $2, reason = $3, message = $4{1} FROM undispatched u"
       " WHERE r.id = u.id RETURNING r.id, r.task_id",
-      may_leave(event, Side::store), event == domain::Event::cancel ? ", cancel_reason = $3" : "");
+      may_leave(event, Side::store), event == domain::Event::cancel ? ", cancel_reason = $3" : "",
+      which == Which::earlier ? " AND (attempt > 0 OR slot IS NOT NULL OR due_at <= $2)" : "");
   tx_.send(sql, state, now_, reason, message, tasks);
 }
 
@@ -62,17 +63,62 @@ SchedulerResult<void> RunEndings::note_all(Rows& ended, RunState state) {
 
 Async<void> RunEndings::settle() {
   while (!wave_.empty()) CO_CHECK(settle_wave(std::exchange(wave_, {})));
-  if (tasks_.empty()) co_return SchedulerResult<void>{};
-  // Of each task that has nothing active any more: the runs of the slot that waits longest.
-  static const auto kPromote = fmt::format(
-      "UPDATE task_runs r SET state = 'pending' FROM"
-      " (SELECT DISTINCT ON (w.task_id) w.task_id, w.slot FROM task_runs w WHERE w.task_id = ANY ($1)"
-      " AND w.state = 'waiting' AND NOT EXISTS (SELECT 1 FROM task_runs a WHERE a.task_id = w.task_id"
-      " AND a.ended_at IS NULL AND a.state <> 'waiting') ORDER BY w.task_id, w.id) next"
-      " WHERE r.task_id = next.task_id AND r.slot IS NOT DISTINCT FROM next.slot AND r.ended_at IS NULL AND r.{}",
+  co_return co_await let_next_go(std::exchange(tasks_, {}));
+}
+
+// Who goes next of the runs that wait, task by task; the tasks are locked.
+Async<void> RunEndings::let_next_go(std::vector<TaskId> tasks) {
+  if (tasks.empty()) co_return SchedulerResult<void>{};
+  CO_TRY(const auto lines, lines_of(std::move(tasks)));
+  std::vector<TaskId> joining, going;
+  std::vector<std::optional<int>> rooms;
+  std::vector<std::optional<bool>> holds_room;
+  for (const auto& [task, line] : lines) {
+    const auto next = domain::next_in_line(line);
+    if (next.queue_joins) joining.push_back(task);
+    if (next.room == 0) continue;
+    going.push_back(task);
+    rooms.push_back(next.room);
+    holds_room.push_back(line.limit ? std::optional(true) : std::nullopt);
+  }
+  if (!joining.empty())
+    tx_.send(
+        "UPDATE task_runs r SET waits_for = 'limit' FROM (SELECT DISTINCT ON (w.task_id) w.task_id, w.slot"
+        " FROM task_runs w WHERE w.task_id = ANY ($1) AND w.state = 'waiting' AND w.waits_for = 'overlap'"
+        " ORDER BY w.task_id, w.due_at, w.id) next WHERE r.task_id = next.task_id"
+        " AND r.slot IS NOT DISTINCT FROM next.slot AND r.state = 'waiting' AND r.waits_for = 'overlap'",
+        joining);
+  static const auto kGo = fmt::format(
+      "UPDATE task_runs r SET state = 'pending', holds_room = n.holds_room FROM (SELECT w.id, t.holds_room"
+      " FROM unnest($1::bigint[], $2::bigint[], $3::boolean[]) AS t (task_id, room, holds_room) CROSS JOIN LATERAL"
+      " (SELECT id FROM task_runs WHERE task_id = t.task_id AND {0} AND waits_for = 'limit' ORDER BY due_at, id"
+      " LIMIT t.room) w) n WHERE r.id = n.id AND r.{0}",
       may_leave(domain::Event::promote, Side::store));
-  tx_.send(kPromote, std::exchange(tasks_, {}));
+  if (!going.empty()) tx_.send(kGo, going, rooms, holds_room);
   co_return SchedulerResult<void>{};
+}
+
+// Of those that have runs which wait. Most have none.
+Async<std::vector<std::pair<TaskId, domain::Line>>> RunEndings::lines_of(std::vector<TaskId> tasks) {
+  // Runs that were let go before there was a limit hold no room, and go all the same: looked for only where it matters.
+  static const auto kLines = fmt::format(
+      "SELECT l.id, l.most, CASE WHEN l.taken > 0 OR l.has_line OR NOT l.has_queue THEN l.taken"
+      " ELSE (SELECT count(*) FROM (SELECT 1 FROM task_runs r WHERE r.task_id = l.id AND r.ended_at IS NULL AND {}"
+      " LIMIT 1) going) END, l.has_line, l.has_queue FROM (SELECT t.id, t.max_concurrent_runs AS most,"
+      " CASE WHEN t.max_concurrent_runs IS NULL THEN 0 ELSE (SELECT count(*) FROM task_runs r WHERE r.task_id = t.id"
+      " AND r.ended_at IS NULL AND r.holds_room) END AS taken,"
+      " EXISTS (SELECT 1 FROM task_runs r WHERE r.task_id = t.id AND r.state = 'waiting' AND r.waits_for = 'limit')"
+      " AS has_line,"
+      " EXISTS (SELECT 1 FROM task_runs r WHERE r.task_id = t.id AND r.state = 'waiting' AND r.waits_for = 'overlap')"
+      " AS has_queue FROM tasks t WHERE t.id = ANY ($1) AND EXISTS (SELECT 1 FROM task_runs r WHERE r.task_id = t.id"
+      " AND r.state = 'waiting') ORDER BY t.id) l",
+      run_goes("$2"));
+  CO_TRY(auto rows, tx_.query(kLines, tasks, now_));
+  co_return rows.all([](Row& row) {
+    std::pair<TaskId, domain::Line> it;
+    row.read(it.first, it.second.limit, it.second.going, it.second.has_line, it.second.has_queue);
+    return it;
+  });
 }
 
 Async<void> RunEndings::settle_wave(std::vector<EndedRun> ended) {
@@ -107,13 +153,14 @@ Async<std::vector<RunEndings::Dependant>> RunEndings::dependants_of(const std::v
   for (const auto& it : ended) tasks.push_back(it.task);
   CO_TRY(auto rows,
          tx_.query("SELECT d.upstream_id, t.id, t.status, t.trigger_rule, t.route, t.priority, t.shard_count,"
-                   " ARRAY(SELECT u.upstream_id FROM task_dependencies u WHERE u.task_id = t.id ORDER BY u.position)"
+                   " t.max_concurrent_runs, ARRAY(SELECT u.upstream_id FROM task_dependencies u WHERE u.task_id = t.id "
+                   "ORDER BY u.position)"
                    " FROM task_dependencies d JOIN tasks t ON t.id = d.task_id"
                    " WHERE d.upstream_id = ANY ($1) AND t.archived_at IS NULL AND t.schedule IS NULL ORDER BY t.id",
                    tasks));
   co_return rows.all([](Row& row) {
     Dependant it;
-    row.read(it.upstream, it.task, it.status, it.rule, it.route, it.priority, it.shard_count, it.upstreams);
+    row.read(it.upstream, it.task, it.status, it.rule, it.route, it.priority, it.shard_count, it.limit, it.upstreams);
     return it;
   });
 }
@@ -196,6 +243,11 @@ Async<void> RunEndings::run_rounds(std::vector<Round> rounds) {
       fire.state = RunState::skipped;
       fire.reason = domain::Reason::dependency_failed;
       fire.message = why;
+    } else if (it.limit) {
+      // Behind those that wait already: which of them go is decided once, at the end.
+      fire.state = RunState::waiting;
+      fire.waits_for = domain::Wait::limit;
+      revisit(it.task);
     }
     inserts.add_shards(fire, it.shard_count);
   }

@@ -1,16 +1,19 @@
 // infrastructure/postgres/run_endings.hpp — what follows, in the same transaction, when runs have ended.
 //
-//   - The waiting runs of a task whose last active run has ended go on (overlap policy), all shards of a slot together.
+//   - Runs of the same task that wait for earlier ones or for room go on (domain/limits.hpp), all shards of a slot that
+//     waited together joining the line together.
 //   - Each ended run is one entry in the rounds of the tasks that depend on its task (domain/dependencies.hpp); a
 //     complete round makes the dependant's runs, or skips them, which ends runs again: a wave after another, a few
 //     statements each, whatever the number of runs.
 //
 // Other processes end runs of the same tasks meanwhile. Two that both see the other's run still active would leave what
 // waits there for ever; so whoever ends runs first locks the tasks that may have to go on (lock_tasks_of): those with
-// runs that wait or may come to wait, and everything downstream.
+// runs that wait or may come to wait, because of overlap or of a limit, and everything downstream. Whoever makes runs
+// of a task with a limit locks it as well.
 #pragma once
 
 #include "database/postgres/database.hpp"
+#include "domain/limits.hpp"
 #include "domain/task.hpp"
 #include "domain/task_run.hpp"
 #include "domain/transitions.hpp"
@@ -35,10 +38,15 @@ class RunEndings {
   // Its row says so already.
   void note(RunId run, TaskId task, domain::RunState state) { wave_.push_back({run, task, state}); }
 
+  // Something else may have made room for runs of the task, which is locked: its limit has changed, or time has passed.
+  void revisit(TaskId task) { tasks_.push_back(task); }
+
   // Queues the end of the runs of `tasks` that no worker has, as far as the store may: `event` is skip (what waits) or
-  // cancel (what waits or is pending). Rows: id, task, for note_all().
+  // cancel (what waits or is pending). `earlier`: not those whose time is still to come. Rows: id, task, for
+  // note_all().
+  enum class Which { all, earlier };
   void end_undispatched(const std::vector<TaskId>& tasks, domain::Event event, domain::Reason reason,
-                        std::string_view message);
+                        std::string_view message, Which which = Which::all);
   [[nodiscard]] SchedulerResult<void> note_all(Rows& ended, domain::RunState state);
 
   // After the last note, before the transaction is committed.
@@ -59,6 +67,7 @@ class RunEndings {
     std::string route;
     int priority = 0;
     int shard_count = 1;
+    std::optional<int> limit;
     std::vector<TaskId> upstreams;  // … these
   };
   using Dependants = std::map<TaskId, Dependant>;
@@ -74,6 +83,8 @@ class RunEndings {
     std::vector<Entry> entries;  // one of each upstream
   };
 
+  Async<void> let_next_go(std::vector<TaskId> tasks);
+  Async<std::vector<std::pair<TaskId, domain::Line>>> lines_of(std::vector<TaskId> tasks);
   Async<void> settle_wave(std::vector<EndedRun> ended);
   Async<std::vector<Dependant>> dependants_of(const std::vector<EndedRun>& ended);
   Async<Entries> add_to_rounds(const std::vector<EndedRun>& ended, const std::vector<Dependant>& dependants);

@@ -23,13 +23,14 @@ struct RunEndings::Round {
 };
 
 SchedulerResult<void> RunEndings::end_undispatched(TaskId task, domain::Event event, domain::Reason reason,
-                                                   std::string_view message) {
+                                                   std::string_view message, Which which) {
   assert(event == domain::Event::skip || event == domain::Event::cancel);
   const auto state = event == domain::Event::skip ? domain::RunState::skipped : domain::RunState::cancelled;
   const auto sql = fmt::format(
       "UPDATE task_runs SET state = ?1, ended_at = ?2, reason = ?3, message = ?4{}"
-      " WHERE task_id = ?5 AND ended_at IS NULL AND {} RETURNING id",
-      event == domain::Event::cancel ? ", cancel_reason = ?3" : "", may_leave(event, Side::store));
+      " WHERE task_id = ?5 AND ended_at IS NULL AND {}{} RETURNING id",
+      event == domain::Event::cancel ? ", cancel_reason = ?3" : "", may_leave(event, Side::store),
+      which == Which::earlier ? " AND (attempt > 0 OR slot IS NOT NULL OR due_at <= ?2)" : "");
   TRY(const auto runs, connection_.query(sql, state, now_, reason, message, task).values<RunId>());
   for (const auto run : runs) note(run, task, state);
   return {};
@@ -39,15 +40,16 @@ SchedulerResult<void> RunEndings::settle() {
   CHECK(note_tasks_without_dependants());
   // A round may skip its dependant: an ended run more, behind the ones that are there.
   for (std::size_t i = 0; i < ended_.size(); ++i) CHECK(add_to_rounds(ended_[i]));
-  std::set<TaskId> tasks;
+  std::set<TaskId> tasks(revisited_.begin(), revisited_.end());
   for (const auto& it : ended_) tasks.insert(it.task);
   TRY(const auto waiting, connection_
                               .query("SELECT DISTINCT r.task_id FROM rows(?1) CROSS JOIN task_runs r"
                                      " ON r.task_id = c1 AND r.state = 'waiting' ORDER BY r.task_id",
                                      column_of(tasks))
                               .values<TaskId>());
-  for (const auto task : waiting) CHECK(promote_waiting(task));
+  for (const auto task : waiting) CHECK(let_next_go(task));
   ended_.clear();
+  revisited_.clear();
   return {};
 }
 
@@ -82,13 +84,13 @@ SchedulerResult<const std::vector<RunEndings::Dependant>*> RunEndings::dependant
   if (const auto known = dependants_.find(upstream); known != dependants_.end()) return &known->second;
   TRY(auto dependants,
       connection_
-          .query("SELECT t.id, t.status, t.trigger_rule, t.route, t.priority, t.shard_count"
-                 " FROM task_dependencies d JOIN tasks t ON t.id = d.task_id"
+          .query("SELECT t.id, t.status, t.trigger_rule, t.route, t.priority, t.shard_count,"
+                 " t.max_concurrent_runs FROM task_dependencies d JOIN tasks t ON t.id = d.task_id"
                  " WHERE d.upstream_id = ? AND t.archived_at IS NULL AND t.schedule IS NULL ORDER BY t.id",
                  upstream)
           .all([](Statement& row) {
             Dependant it;
-            row.read(it.task, it.status, it.rule, it.route, it.priority, it.shard_count);
+            row.read(it.task, it.status, it.rule, it.route, it.priority, it.shard_count, it.limit);
             return it;
           }));
   for (auto& it : dependants) {
@@ -128,18 +130,26 @@ SchedulerResult<void> RunEndings::run_dependant(const Dependant& dependant, cons
     fire.state = domain::RunState::skipped;
     fire.reason = domain::Reason::dependency_failed;
     fire.message = why;
+  } else if (dependant.limit) {
+    // Behind those that wait already: which of them go is decided once, at the end.
+    fire.state = domain::RunState::waiting;
+    fire.waits_for = domain::Wait::limit;
+    revisit(dependant.task);
   }
-  TRY(const auto runs, insert_runs(connection_, fire, dependant.shard_count));
+  TRY(const auto next, next_run_id(connection_));
+  RunInserts inserts(next);
   RowSet waited_for;
-  for (const auto run : runs)
+  for (int shard = 0; shard < dependant.shard_count; ++shard) {
+    const auto run = inserts.add(fire, shard, dependant.shard_count);
     for (std::size_t i = 0; i < round.runs.size(); ++i)
       waited_for.add(run, i, dependant.upstreams[i], round.runs[i], round.states[i]);
+    if (fire.state == domain::RunState::skipped) note(run, dependant.task, fire.state);
+  }
+  CHECK(inserts.write(connection_));
   CHECK(
       connection_.execute("INSERT INTO run_upstreams (run_id, position, upstream_id, upstream_run_id, state)"
                           " SELECT c1, c2, c3, c4, c5 FROM rows(?1)",
                           waited_for));
-  if (fire.state == domain::RunState::skipped)
-    for (const auto run : runs) note(run, dependant.task, fire.state);
   return {};
 }
 
@@ -154,22 +164,48 @@ SchedulerResult<std::string> RunEndings::why_skipped(const Dependant& dependant,
                      name_of(round.states[i]));
 }
 
-SchedulerResult<void> RunEndings::promote_waiting(TaskId task) {
-  TRY(const auto first, connection_
-                            .query("SELECT slot FROM task_runs WHERE task_id = ? AND state = 'waiting'"
-                                   " ORDER BY id LIMIT 1",
-                                   task)
-                            .value<std::optional<TimePoint>>());
-  if (!first) return {};
-  TRY(const auto active, connection_
-                             .query("SELECT 1 FROM task_runs WHERE task_id = ? AND ended_at IS NULL"
-                                    " AND state <> 'waiting' LIMIT 1",
-                                    task)
-                             .value<int>());
-  if (active) return {};
-  static const auto kSql = fmt::format("UPDATE task_runs SET state = 'pending' WHERE task_id = ? AND slot IS ? AND {}",
-                                       may_leave(domain::Event::promote, Side::store));
-  CHECK(connection_.execute(kSql, task, *first));
+SchedulerResult<domain::Line> RunEndings::line_of(TaskId task) {
+  domain::Line line;
+  TRY(const auto limit,
+      connection_.query("SELECT max_concurrent_runs FROM tasks WHERE id = ?", task).value<std::optional<int>>());
+  line.limit = limit.value_or(std::nullopt);
+  const auto any = [&](domain::Wait wait) {
+    return connection_
+        .query("SELECT 1 FROM task_runs WHERE task_id = ? AND state = 'waiting' AND waits_for = ? LIMIT 1", task, wait)
+        .value<int>();
+  };
+  TRY(const auto in_line, any(domain::Wait::limit));
+  TRY(const auto queued, any(domain::Wait::overlap));
+  line.has_line = in_line.has_value();
+  line.has_queue = queued.has_value();
+  if (line.limit) {
+    TRY(line.going, room_taken(connection_, task));
+  }
+  if (line.going > 0 || line.has_line || !line.has_queue) return line;
+  // Runs that were let go before there was a limit hold no room, and go all the same.
+  static const auto kGoing = fmt::format(
+      "SELECT 1 FROM task_runs r WHERE r.task_id = ?1 AND r.ended_at IS NULL AND {} LIMIT 1", run_goes("?2"));
+  TRY(const auto going, connection_.query(kGoing, task, now_).value<int>());
+  line.going = going.value_or(0);
+  return line;
+}
+
+SchedulerResult<void> RunEndings::let_next_go(TaskId task) {
+  TRY(const auto line, line_of(task));
+  const auto next = domain::next_in_line(line);
+  if (next.queue_joins)
+    CHECK(connection_.execute(
+        "UPDATE task_runs SET waits_for = 'limit' WHERE task_id = ?1 AND state = 'waiting' AND waits_for = 'overlap'"
+        " AND slot IS (SELECT slot FROM task_runs WHERE task_id = ?1 AND state = 'waiting' AND waits_for = 'overlap'"
+        " ORDER BY due_at, id LIMIT 1)",
+        task));
+  if (next.room == 0) return {};
+  static const auto kSql = fmt::format(
+      "UPDATE task_runs SET state = 'pending', holds_room = ?2 WHERE id IN (SELECT id FROM task_runs WHERE task_id = ?1"
+      " AND {} AND waits_for = 'limit' ORDER BY due_at, id LIMIT ?3)",
+      may_leave(domain::Event::promote, Side::store));
+  constexpr int kAll = -1;
+  CHECK(connection_.execute(kSql, task, line.limit ? std::optional(1) : std::nullopt, next.room.value_or(kAll)));
   return {};
 }
 

@@ -1,12 +1,14 @@
 // infrastructure/sqlite/run_endings.hpp — what follows, in the same transaction, when runs have ended.
 //
-//   - The waiting runs of a task whose last active run has ended go on (overlap policy), all shards of a slot together.
+//   - Runs of the same task that wait for earlier ones or for room go on (domain/limits.hpp), all shards of a slot that
+//     waited together joining the line together.
 //   - Each ended run is one entry in the rounds of the tasks that depend on its task (domain/dependencies.hpp); a
 //     complete round makes the dependant's runs, or skips them, which ends runs again.
 // A run of a task without waiting runs and dependants costs two index probes per task, in two statements for the batch.
 #pragma once
 
 #include "database/sqlite/connection.hpp"
+#include "domain/limits.hpp"
 #include "domain/task.hpp"
 #include "domain/task_run.hpp"
 #include "domain/transitions.hpp"
@@ -23,10 +25,14 @@ class RunEndings {
   // Its row says so already.
   void note(RunId run, TaskId task, domain::RunState state) { ended_.push_back({run, task, state}); }
 
+  // Something else may have made room for runs of the task: its limit has changed, or time has passed.
+  void revisit(TaskId task) { revisited_.push_back(task); }
+
   // Ends and notes the runs of `task` that no worker has, as far as the store may: `event` is skip (what waits) or
-  // cancel (what waits or is pending).
+  // cancel (what waits or is pending). `earlier`: not those whose time is still to come.
+  enum class Which { all, earlier };
   [[nodiscard]] SchedulerResult<void> end_undispatched(TaskId task, domain::Event event, domain::Reason reason,
-                                                       std::string_view message);
+                                                       std::string_view message, Which which = Which::all);
 
   // After the last note, before the transaction is committed.
   [[nodiscard]] SchedulerResult<void> settle();
@@ -45,6 +51,7 @@ class RunEndings {
     std::string route;
     int priority = 0;
     int shard_count = 1;
+    std::optional<int> limit;
     std::vector<TaskId> upstreams;
   };
   struct Round;
@@ -55,11 +62,13 @@ class RunEndings {
   SchedulerResult<std::optional<Round>> take_complete_round(const Dependant& dependant);
   SchedulerResult<void> run_dependant(const Dependant& dependant, const Round& round);
   SchedulerResult<std::string> why_skipped(const Dependant& dependant, const Round& round);
-  SchedulerResult<void> promote_waiting(TaskId task);
+  SchedulerResult<domain::Line> line_of(TaskId task);
+  SchedulerResult<void> let_next_go(TaskId task);
 
   database::sqlite::Connection& connection_;
   TimePoint now_;
   std::vector<EndedRun> ended_;
+  std::vector<TaskId> revisited_;
   std::unordered_map<TaskId, std::vector<Dependant>> dependants_;  // by upstream; filled as asked for
 };
 

@@ -1,4 +1,4 @@
-// infrastructure/sqlite/run_insert.hpp — new rows of task_runs; a fire of any kind makes one for each shard.
+// infrastructure/sqlite/run_insert.hpp — new rows of task_runs, gathered and written by one statement.
 #pragma once
 
 #include "database/sqlite/connection.hpp"
@@ -9,15 +9,27 @@
 namespace scheduler::infrastructure {
 
 using database::sqlite::Connection;
-
-[[nodiscard]] SchedulerResult<RunId> insert_run(Connection& connection, const NewFire& fire, int shard_index,
-                                                int shard_total);
+using database::sqlite::RowSet;
 
 // The id of the next run; those after it are free as well.
 [[nodiscard]] SchedulerResult<std::int64_t> next_run_id(Connection& connection);
 
-// One run for each shard, in order.
-[[nodiscard]] SchedulerResult<std::vector<RunId>> insert_runs(Connection& connection, const NewFire& fire,
-                                                              int shard_total);
+// How many runs of a task with a limit go (domain/limits.hpp).
+[[nodiscard]] SchedulerResult<int> room_taken(Connection& connection, TaskId task);
+
+class RunInserts {
+ public:
+  // `next`: what next_run_id() said in this transaction.
+  explicit RunInserts(std::int64_t next) : next_(next) {}
+
+  // Texts are not copied. The shards of a fire stand together, from the first one on.
+  RunId add(const NewFire& run, int shard_index, int shard_total);
+  [[nodiscard]] SchedulerResult<void> write(Connection& connection) const;
+
+ private:
+  std::int64_t next_;
+  std::optional<RunId> group_;  // of the fire whose shards are being added
+  RowSet rows_;
+};
 
 }  // namespace scheduler::infrastructure

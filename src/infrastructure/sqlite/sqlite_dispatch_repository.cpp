@@ -1,5 +1,6 @@
 #include "infrastructure/sqlite/sqlite_dispatch_repository.hpp"
 
+#include "domain/urgency.hpp"
 #include "infrastructure/sqlite/rows.hpp"
 #include "infrastructure/sqlite/run_endings.hpp"
 #include "infrastructure/store/guards.hpp"
@@ -11,6 +12,7 @@
 #include <algorithm>
 #include <cassert>
 #include <deque>
+#include <memory>
 #include <set>
 #include <unordered_map>
 
@@ -97,47 +99,94 @@ SchedulerResult<std::optional<TimePoint>> next_due_of(Connection& connection, co
       .value<TimePoint>();
 }
 
+// Runs that wait for nothing but their time.
+SchedulerResult<void> view_timely(Connection& connection, DispatchView& view) {
+  TRY(const auto first,
+      connection.query("SELECT min(due_at) FROM task_runs WHERE state = 'waiting' AND waits_for = 'time'")
+          .value<std::optional<TimePoint>>());
+  const auto due_at = first.value_or(std::nullopt);
+  if (!due_at) return {};
+  view.has_timely = *due_at <= view.now;
+  if (!view.has_timely && (!view.next_due || *due_at < *view.next_due)) view.next_due = due_at;
+  return {};
+}
+
 SchedulerResult<DispatchView> dispatch_view(Connection& connection, TimePoint now) {
   DispatchView view{.now = now};
   TRY(view.workers, living_workers(connection));
   Band band;
   for (;;) {
     TRY(const bool found, next_band(connection, band));
-    if (!found) return view;
+    if (!found) break;
     TRY(const bool due, has_due(connection, band, now));
     if (due && (view.routes.empty() || view.routes.back() != band.route)) view.routes.push_back(band.route);
     TRY(const auto next, next_due_of(connection, band, now));
     if (next && (!view.next_due || *next < *view.next_due)) view.next_due = next;
   }
+  CHECK(view_timely(connection, view));
+  return view;
 }
 
 // ---- due: the most urgent runs --------------------------------------------------------------------------------------
 
-struct DueKey {
-  TimePoint due_at{};
-  RunId run;
-  auto operator<=>(const DueKey&) const = default;
+// The due runs of one route and priority, the longest due first; the index alone answers.
+class DueBand {
+ public:
+  DueBand(Connection& connection, const std::string& route, int priority, TimePoint now, Seconds ageing)
+      : rows_(connection.query("SELECT due_at, id FROM task_runs WHERE state = 'pending' AND route = ? AND priority = ?"
+                               " AND due_at <= ? ORDER BY due_at, id",
+                               route, priority, now)),
+        priority_(priority),
+        ageing_(ageing) {}
+
+  // False: there are no more.
+  SchedulerResult<bool> next() {
+    TRY(const bool found, rows_.step());
+    if (!found) return false;
+    TimePoint due_at;
+    rows_.read(due_at, run_);
+    urgency_ = domain::urgency(priority_, due_at, ageing_);
+    return true;
+  }
+  [[nodiscard]] RunId run() const { return run_; }
+  [[nodiscard]] bool goes_after(const DueBand& other) const {
+    return std::pair(urgency_, run_) > std::pair(other.urgency_, other.run_);
+  }
+
+ private:
+  Statement rows_;
+  int priority_;
+  Seconds ageing_;
+  TimePoint urgency_{};
+  RunId run_;
 };
 
-// The `limit` most urgent due runs of one priority; the index alone answers.
-SchedulerResult<std::vector<DueKey>> due_keys(Connection& connection, const std::vector<std::string>& routes,
-                                              int priority, TimePoint now, std::size_t limit) {
-  std::vector<DueKey> keys;
+constexpr int kPriorityMax = 9;
+
+// The heads of the bands are merged: no more is read than is returned, and one run of each band.
+SchedulerResult<std::vector<RunId>> most_urgent(Connection& connection, const std::vector<std::string>& routes,
+                                                std::size_t limit, TimePoint now, Seconds ageing) {
+  std::vector<std::unique_ptr<DueBand>> heads;
   for (const auto& route : routes) {
-    auto rows = connection.query(
-        "SELECT due_at, id FROM task_runs WHERE state = 'pending' AND route = ? AND priority = ? AND due_at <= ?"
-        " ORDER BY due_at, id LIMIT ?",
-        route, priority, now, limit);
-    TRY(const auto found, rows.all([](Statement& row) {
-      DueKey key;
-      row.read(key.due_at, key.run);
-      return key;
-    }));
-    keys.insert(keys.end(), found.begin(), found.end());
+    for (int priority = 0; priority <= kPriorityMax; ++priority) {
+      auto band = std::make_unique<DueBand>(connection, route, priority, now, ageing);
+      TRY(const bool found, band->next());
+      if (found) heads.push_back(std::move(band));
+    }
   }
-  std::ranges::sort(keys);
-  keys.resize(std::min(keys.size(), limit));
-  return keys;
+  const auto less_urgent = [](const auto& a, const auto& b) { return a->goes_after(*b); };
+  std::ranges::make_heap(heads, less_urgent);
+  std::vector<RunId> runs;
+  while (!heads.empty() && runs.size() < limit) {
+    std::ranges::pop_heap(heads, less_urgent);
+    runs.push_back(heads.back()->run());
+    TRY(const bool found, heads.back()->next());
+    if (found)
+      std::ranges::push_heap(heads, less_urgent);
+    else
+      heads.pop_back();
+  }
+  return runs;
 }
 
 // What the runs of one task have in common.
@@ -199,17 +248,11 @@ SchedulerResult<std::vector<DueRun>> read_due(Connection& connection, const std:
   return due;
 }
 
-constexpr int kPriorityMax = 9;
-
 SchedulerResult<std::vector<DueRun>> due_runs(Connection& connection, std::vector<std::string> routes,
-                                              std::size_t limit, TimePoint now) {
+                                              std::size_t limit, TimePoint now, Seconds ageing) {
   std::ranges::sort(routes);
   routes.erase(std::ranges::unique(routes).begin(), routes.end());
-  std::vector<RunId> due;
-  for (int priority = kPriorityMax; priority >= 0 && due.size() < limit; --priority) {
-    TRY(const auto keys, due_keys(connection, routes, priority, now, limit - due.size()));
-    for (const auto& key : keys) due.push_back(key.run);
-  }
+  TRY(const auto due, most_urgent(connection, routes, limit, now, ageing));
   return read_due(connection, due);
 }
 
@@ -246,6 +289,21 @@ SchedulerResult<std::unordered_map<RunId, UpstreamOutput>> read_upstreams(Connec
   const auto chosen = column_of(choice.to_read);
   TRY(const auto rows, connection.query(kRows, chosen).all(read_upstream));
   return upstream_outputs_of(std::move(choice), rows);
+}
+
+// ---- whose time has come --------------------------------------------------------------------------------------------
+
+SchedulerResult<std::size_t> join_all_in_time(Connection& connection, TimePoint now) {
+  TRY(const auto tasks, connection
+                            .query("UPDATE task_runs SET waits_for = 'limit' WHERE id IN (SELECT id FROM task_runs"
+                                   " WHERE state = 'waiting' AND waits_for = 'time' AND due_at <= ?1 ORDER BY due_at"
+                                   " LIMIT ?2) RETURNING task_id",
+                                   now, application::kJoinMax)
+                            .values<TaskId>());
+  RunEndings endings(connection, now);
+  for (const auto task : tasks) endings.revisit(task);
+  CHECK(endings.settle());
+  return tasks.size();
 }
 
 // ---- writes ---------------------------------------------------------------------------------------------------------
@@ -514,9 +572,10 @@ Async<DispatchView> SqliteDispatchRepository::view() {
   return database_.read([this](Connection& connection) { return dispatch_view(connection, clock_.now()); });
 }
 
-Async<std::vector<DueRun>> SqliteDispatchRepository::due(std::vector<std::string> routes, std::size_t limit) {
-  return database_.read([this, routes = std::move(routes), limit](Connection& connection) {
-    return due_runs(connection, routes, limit, clock_.now());
+Async<std::vector<DueRun>> SqliteDispatchRepository::due(std::vector<std::string> routes, std::size_t limit,
+                                                         Seconds ageing) {
+  return database_.read([this, routes = std::move(routes), limit, ageing](Connection& connection) {
+    return due_runs(connection, routes, limit, clock_.now(), ageing);
   });
 }
 
@@ -525,6 +584,10 @@ Async<std::unordered_map<RunId, UpstreamOutput>> SqliteDispatchRepository::upstr
   return database_.read([runs = std::move(runs), bytes_max](Connection& connection) {
     return read_upstreams(connection, runs, bytes_max);
   });
+}
+
+Async<std::size_t> SqliteDispatchRepository::join_line() {
+  return database_.write([this](Connection& connection) { return join_all_in_time(connection, clock_.now()); });
 }
 
 Async<std::vector<bool>> SqliteDispatchRepository::mark_dispatched(std::vector<Dispatching> batch) {

@@ -13,7 +13,9 @@ class SqliteDispatchRepository final : public application::DispatchRepository {
       : clock_(clock), database_(database) {}
 
   Async<application::DispatchView> view() override;
-  Async<std::vector<application::DueRun>> due(std::vector<std::string> routes, std::size_t limit) override;
+  Async<std::vector<application::DueRun>> due(std::vector<std::string> routes, std::size_t limit,
+                                              Seconds ageing) override;
+  Async<std::size_t> join_line() override;
   Async<std::unordered_map<RunId, application::UpstreamOutput>> upstream_outputs(std::vector<RunId> runs,
                                                                                  std::size_t bytes_max) override;
   Async<std::vector<bool>> mark_dispatched(std::vector<application::Dispatching> batch) override;

@@ -6,6 +6,7 @@
 #include "infrastructure/store/guards.hpp"
 #include "infrastructure/store/paging_sql.hpp"
 #include "infrastructure/store/refusals.hpp"
+#include "infrastructure/store/run_batch.hpp"
 #include "infrastructure/store/task_stats.hpp"
 
 #include <fmt/format.h>
@@ -23,6 +24,7 @@ using application::Page;
 using application::Paging;
 using application::RunFilter;
 using application::TaskStats;
+using database::sqlite::column_of;
 using domain::RunState;
 using domain::TaskRun;
 
@@ -32,68 +34,137 @@ SchedulerResult<TaskRun> get_run(Connection& connection, RunId id) {
   return *std::move(run);
 }
 
-SchedulerResult<std::vector<TaskRun>> get_runs(Connection& connection, const std::vector<RunId>& ids) {
-  std::vector<TaskRun> runs;
-  for (const auto id : ids) {
-    TRY(runs.emplace_back(), get_run(connection, id));
-  }
-  return runs;
-}
-
 // ---- insert ---------------------------------------------------------------------------------------------------------
 
-SchedulerResult<std::vector<RunId>> runs_made_by(Connection& connection, TaskId task, const std::string& key) {
-  return connection
-      .query("SELECT id FROM task_runs WHERE task_id = ? AND idempotency_key = ? ORDER BY shard_index", task, key)
-      .values<RunId>();
+SchedulerResult<void> read_tasks_of(Connection& connection, RunBatch& batch) {
+  static const auto kSql = fmt::format(
+      "SELECT {} FROM rows(?1) CROSS JOIN tasks t ON t.id = c1 AND t.archived_at IS NULL", kTaskOfRunColumns);
+  TRY(auto tasks, connection.query(kSql, column_of(batch.tasks())).all(read_task_of_run));
+  for (auto& task : tasks) batch.know(std::move(task));
+  return {};
 }
 
-// A run that is asked for again keeps its place among the shards, whose others are not run again, and what it waited
-// for.
-SchedulerResult<std::vector<RunId>> insert_again(Connection& connection, const NewFire& fire, RunId ended) {
-  auto row =
-      connection.query("SELECT shard_index, shard_total FROM task_runs WHERE id = ? AND task_id = ?", ended, fire.task);
-  TRY(const bool found, row.step());
-  if (!found) return task_has_no_such_run(fire.task, ended);
-  int shard_index = 0, shard_total = 1;
-  row.read(shard_index, shard_total);
-  TRY(const auto id, insert_run(connection, fire, shard_index, shard_total));
+// The runs that the idempotency keys of the batch have made before.
+SchedulerResult<void> read_made_before(Connection& connection, RunBatch& batch) {
+  static const auto kSql = fmt::format(
+      "SELECT r.idempotency_key, {} FROM rows(?1) CROSS JOIN task_runs r ON r.task_id = c1 AND r.idempotency_key = c2"
+      " CROSS JOIN tasks t ON t.id = r.task_id ORDER BY r.id",
+      kRunColumns);
+  RowSet keys;
+  for (const auto& [task, key] : batch.keys()) keys.add(task, key);
+  if (keys.empty()) return {};
+  TRY(const auto rows, connection.query(kSql, keys).all([&batch](Statement& row) {
+    std::string key;
+    const int next = row.read(key);
+    batch.know_made_by(key, read_run_from(row, next));
+    return true;
+  }));
+  return {};
+}
+
+SchedulerResult<void> read_places(Connection& connection, RunBatch& batch) {
+  const auto retried = column_of(batch.retried());
+  if (retried.empty()) return {};
+  static const auto kSql = fmt::format("SELECT {} FROM rows(?1) CROSS JOIN task_runs ON id = c1", kShardPlaceColumns);
+  TRY(const auto places, connection.query(kSql, retried).all(read_shard_place));
+  for (const auto& place : places) batch.know(place);
+  return {};
+}
+
+// Runs of the task that nobody has begun, or more. There cannot be more of them than ids between its oldest and its
+// newest run that has not ended: far from the maximum, two seeks are enough. Counts no further than it must.
+SchedulerResult<std::int64_t> backlog_of(Connection& connection, const RunBatch::Demand& demand) {
+  const auto active = [&](std::string_view order) {
+    return connection
+        .query(fmt::format("SELECT id FROM task_runs INDEXED BY task_runs_active WHERE task_id = ? AND ended_at IS NULL"
+                           " ORDER BY id {} LIMIT 1",
+                           order),
+               demand.task)
+        .value<std::int64_t>();
+  };
+  TRY(const auto oldest, active("ASC"));
+  if (!oldest) return 0;
+  TRY(const auto newest, active("DESC"));
+  const auto span = *newest - *oldest + 1;
+  if (span + demand.more <= demand.max) return span;
+  TRY(const auto count,
+      connection
+          .query("SELECT count(*) FROM (SELECT 1 FROM task_runs INDEXED BY task_runs_active"
+                 " WHERE task_id = ? AND ended_at IS NULL AND (state = 'waiting' OR state = 'pending')"
+                 " LIMIT ?)",
+                 demand.task, demand.max + 1)
+          .value<std::int64_t>());
+  return *count;
+}
+
+SchedulerResult<void> check_backlog(Connection& connection, const RunBatch& batch, BacklogMemory& memory,
+                                    TimePoint now) {
+  for (const auto& demand : batch.demands()) {
+    auto count = memory.recall(demand.task, demand.max, now);
+    if (!count) {
+      TRY(count, backlog_of(connection, demand));
+      memory.keep(demand.task, *count, now);
+    }
+    CHECK(batch.check_backlog(demand, *count));
+    memory.add(demand.task, demand.more);
+  }
+  return {};
+}
+
+// A run that is asked for again has waited for what the first one waited for. Rows: the new run, the first one.
+SchedulerResult<void> wait_for_the_same(Connection& connection, const RowSet& again) {
+  if (again.empty()) return {};
   CHECK(
       connection.execute("INSERT INTO run_upstreams (run_id, position, upstream_id, slot, upstream_run_id, state)"
-                         " SELECT ?1, position, upstream_id, slot, upstream_run_id, state FROM run_upstreams"
-                         " WHERE run_id = ?2 AND state IS NOT NULL",
-                         id, ended));
-  return std::vector{id};
+                         " SELECT c1, u.position, u.upstream_id, u.slot, u.upstream_run_id, u.state FROM rows(?1)"
+                         " CROSS JOIN run_upstreams u ON u.run_id = c2 AND u.state IS NOT NULL",
+                         again));
+  return {};
 }
 
-SchedulerResult<NewRuns> insert_new(Connection& connection, const NewRun& run, TimePoint now) {
-  auto task =
-      connection.query("SELECT route, priority, shard_count FROM tasks WHERE id = ? AND archived_at IS NULL", run.task);
-  TRY(const bool found, task.step());
-  if (!found) return no_such_task(run.task);
-  NewRuns made;
-  if (run.idempotency_key) {
-    TRY(const auto earlier, runs_made_by(connection, run.task, *run.idempotency_key));
-    TRY(made.runs, get_runs(connection, earlier));
-    made.existed = !earlier.empty();
-    if (made.existed) return made;
+SchedulerResult<std::vector<NewRuns>> insert_batch(Connection& connection, std::vector<NewRun> asked,
+                                                   BacklogMemory& memory, TimePoint now) {
+  RunBatch batch(std::move(asked));
+  CHECK(read_tasks_of(connection, batch));
+  CHECK(read_made_before(connection, batch));
+  CHECK(read_places(connection, batch));
+  CHECK(batch.check());
+  CHECK(check_backlog(connection, batch, memory, now));
+  for (const auto task : batch.limited()) {
+    TRY(const auto taken, room_taken(connection, task));
+    batch.know_going(task, taken);
   }
-  std::string route;
-  int priority = 0, shard_count = 1;
-  task.read(route, priority, shard_count);
-  const NewFire fire{.task = run.task,
-                     .route = route,
-                     .priority = priority,
-                     .trigger = run.trigger,
-                     .retry_of = run.retry_of,
-                     .parameters = run.parameters,
-                     .idempotency_key = run.idempotency_key,
-                     .created_at = now,
-                     .due_at = now};
-  TRY(const auto ids,
-      run.retry_of ? insert_again(connection, fire, *run.retry_of) : insert_runs(connection, fire, shard_count));
-  TRY(made.runs, get_runs(connection, ids));
-  return made;
+  TRY(const auto next, next_run_id(connection));
+  RunInserts inserts(next);
+  RowSet again;
+  std::vector<std::optional<RunId>> ids;
+  for (const auto& row : batch.plan(now)) {
+    ids.push_back(inserts.add(row.run, row.shard_index, row.shard_total));
+    if (row.run.retry_of) again.add(*ids.back(), *row.run.retry_of);
+  }
+  CHECK(inserts.write(connection));
+  CHECK(wait_for_the_same(connection, again));
+  return batch.answer(ids);
+}
+
+// ---- groups ---------------------------------------------------------------------------------------------------------
+
+SchedulerResult<std::vector<TaskRun>> group_of(Connection& connection, RunId any) {
+  TRY(auto run, get_run(connection, any));
+  if (!run.group) return std::vector{std::move(run)};
+  static const auto kSql = fmt::format(
+      "SELECT {} FROM (SELECT max(id) AS newest FROM task_runs WHERE group_id = ? GROUP BY shard_index) CROSS JOIN"
+      " task_runs r ON r.id = newest CROSS JOIN tasks t ON t.id = r.task_id ORDER BY r.shard_index",
+      kRunColumns);
+  return connection.query(kSql, *run.group).all(read_run);
+}
+
+SchedulerResult<NewRuns> retry_group_of(Connection& connection, RunId any, BacklogMemory& memory, TimePoint now) {
+  TRY(const auto group, group_of(connection, any));
+  auto again = runs_to_retry(group);
+  if (again.empty()) return nothing_to_run_again(group);
+  TRY(auto made, insert_batch(connection, std::move(again), memory, now));
+  return joined(std::move(made));
 }
 
 // ---- lists ----------------------------------------------------------------------------------------------------------
@@ -236,9 +307,19 @@ SchedulerResult<std::vector<LogChunk>> read_chunks(Connection& connection, RunId
 
 }  // namespace
 
-Async<NewRuns> SqliteRunRepository::insert(NewRun run) {
+Async<std::vector<NewRuns>> SqliteRunRepository::insert_all(std::vector<NewRun> batch) {
+  return database_.write([this, batch = std::move(batch)](Connection& connection) mutable {
+    return insert_batch(connection, std::move(batch), backlog_, clock_.now());
+  });
+}
+
+Async<std::vector<TaskRun>> SqliteRunRepository::group(RunId any) {
+  return database_.read([any](Connection& connection) { return group_of(connection, any); });
+}
+
+Async<NewRuns> SqliteRunRepository::retry_group(RunId any) {
   return database_.write(
-      [this, run = std::move(run)](Connection& connection) { return insert_new(connection, run, clock_.now()); });
+      [this, any](Connection& connection) { return retry_group_of(connection, any, backlog_, clock_.now()); });
 }
 
 Async<TaskRun> SqliteRunRepository::get(RunId id) {

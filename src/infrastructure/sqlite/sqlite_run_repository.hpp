@@ -4,6 +4,7 @@
 #include "application/ports/run_repository.hpp"
 #include "core/clock.hpp"
 #include "database/sqlite/database.hpp"
+#include "infrastructure/store/backlog_memory.hpp"
 
 namespace scheduler::infrastructure {
 
@@ -11,7 +12,9 @@ class SqliteRunRepository final : public application::RunRepository {
  public:
   SqliteRunRepository(const Clock& clock, database::sqlite::Database& database) : clock_(clock), database_(database) {}
 
-  Async<application::NewRuns> insert(application::NewRun run) override;
+  Async<std::vector<application::NewRuns>> insert_all(std::vector<application::NewRun> batch) override;
+  Async<std::vector<domain::TaskRun>> group(RunId any) override;
+  Async<application::NewRuns> retry_group(RunId any) override;
   Async<domain::TaskRun> get(RunId id) override;
   Async<application::Page<domain::TaskRun>> list(application::RunFilter filter, application::Paging paging) override;
   Async<std::vector<domain::Attempt>> attempts(RunId id) override;
@@ -24,6 +27,7 @@ class SqliteRunRepository final : public application::RunRepository {
  private:
   const Clock& clock_;
   database::sqlite::Database& database_;
+  BacklogMemory backlog_;  // of write jobs alone: they run one after the other
 };
 
 class SqliteRunLogRepository final : public application::RunLogRepository {

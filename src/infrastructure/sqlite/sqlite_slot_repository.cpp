@@ -5,6 +5,7 @@
 #include "infrastructure/sqlite/run_endings.hpp"
 #include "infrastructure/sqlite/run_insert.hpp"
 #include "infrastructure/store/guards.hpp"
+#include "infrastructure/store/room.hpp"
 
 #include <fmt/format.h>
 
@@ -96,6 +97,7 @@ class FireTransaction {
   SchedulerResult<void> fire_slot(const domain::Task& task, const domain::SlotDecision& slot, std::string_view route) {
     if (!recorded_.emplace(task.id, slot.last).second) return {};
     TRY(const auto overlap, overlap_of(task));
+    CHECK(find_room(task));
     switch (overlap.action) {
       case OverlapAction::start:
         add_runs(task, slot, route, domain::RunState::pending, overlap);
@@ -120,6 +122,10 @@ class FireTransaction {
   SchedulerResult<Overlap> overlap_of(const domain::Task& task) {
     if (task.spec.overlap_policy == domain::OverlapPolicy::allow) return Overlap{};  // no need to count
     if (last_gathered_ == task.id) CHECK(write_fired());
+    static const auto kEarlier = fmt::format(
+        "SELECT count(*), min(id) FROM task_runs r WHERE r.task_id = ?1 AND r.ended_at IS NULL"
+        " AND (r.waits_for = 'limit' OR {})",
+        run_goes("?2"));
     struct Runs {
       int count = 0;
       std::optional<RunId> oldest;
@@ -129,23 +135,38 @@ class FireTransaction {
       row.read(runs.count, runs.oldest);
       return runs;
     };
-    TRY(const auto all,
-        connection_.query("SELECT count(*), min(id) FROM task_runs WHERE task_id = ? AND ended_at IS NULL", task.id)
-            .first(read));
-    TRY(const auto waiting,
-        connection_.query("SELECT count(*), min(id) FROM task_runs WHERE task_id = ? AND state = 'waiting'", task.id)
-            .first(read));
-    const auto action = domain::on_overlap(task.spec.overlap_policy, all->count - waiting->count, waiting->count);
-    return Overlap{action, domain::overlap_cause(action, all->oldest, waiting->oldest)};
+    TRY(const auto earlier, connection_.query(kEarlier, task.id, now_).first(read));
+    TRY(const auto queued, connection_
+                               .query("SELECT count(*), min(id) FROM task_runs WHERE task_id = ?"
+                                      " AND state = 'waiting' AND waits_for = 'overlap'",
+                                      task.id)
+                               .first(read));
+    const auto action = domain::on_overlap(task.spec.overlap_policy, earlier->count, queued->count);
+    return Overlap{action, domain::overlap_cause(action, earlier->oldest, queued->oldest)};
+  }
+
+  SchedulerResult<void> find_room(const domain::Task& task) {
+    const auto limit = task.spec.max_concurrent_runs;
+    if (!limit) return {};
+    if (last_gathered_ == task.id) CHECK(write_fired());
+    TRY(const auto taken, room_taken(connection_, task.id));
+    room_.know(task.id, *limit, taken);
+    return {};
   }
 
   void add_runs(const domain::Task& task, const domain::SlotDecision& slot, std::string_view route,
                 domain::RunState state, const Overlap& overlap) {
     const int shards = task.spec.shard_count;
     const auto reason = overlap.cause ? Reason::overlap : Reason::none;
-    for (int shard = 0; shard < shards; ++shard)
-      fired_.add(next_run_++, task.id, slot.last, shard, shards, state, route, task.spec.priority,
-                 slot.due_at.value_or(slot.last), reason, overlap.cause);
+    const auto due_at = slot.due_at.value_or(slot.last);
+    const auto group = shards > 1 ? std::optional(next_run_) : std::nullopt;
+    for (int shard = 0; shard < shards; ++shard) {
+      NewFire run{.task = task.id, .state = state, .due_at = due_at};
+      if (state == domain::RunState::waiting) run.waits_for = domain::Wait::overlap;
+      room_.place(run, now_);
+      fired_.add(next_run_++, task.id, slot.last, shard, shards, run.state, route, task.spec.priority, due_at, reason,
+                 overlap.cause, run.waits_for, run.holds_room ? std::optional(1) : std::nullopt, group);
+    }
     report_.runs += static_cast<std::size_t>(shards);
     last_gathered_ = task.id;
   }
@@ -154,7 +175,8 @@ class FireTransaction {
     if (fired_.empty()) return {};
     CHECK(connection_.execute(
         "INSERT INTO task_runs (id, task_id, triggered_by, slot, shard_index, shard_total, state, route, priority,"
-        " created_at, due_at) SELECT c1, c2, 'schedule', c3, c4, c5, c6, c7, c8, ?2, c9 FROM rows(?1)",
+        " waits_for, holds_room, group_id, created_at, due_at)"
+        " SELECT c1, c2, 'schedule', c3, c4, c5, c6, c7, c8, c12, c13, c14, ?2, c9 FROM rows(?1)",
         fired_, now_));
     CHECK(connection_.execute(
         "INSERT INTO schedule_slots (task_id, slot, shard, first_slot, disposition, reason, run_id, cause_run_id,"
@@ -165,11 +187,13 @@ class FireTransaction {
     return {};
   }
 
-  // What waits is dropped, what is pending is cancelled, and workers are to stop what they have.
+  // What waits is dropped, what is pending is cancelled, and workers are to stop what they have. What a person wants to
+  // run later is no earlier run.
   SchedulerResult<void> replace(TaskId task) {
     constexpr std::string_view kWhy = "replaced by the run of a later fire time";
-    CHECK(endings_.end_undispatched(task, domain::Event::skip, Reason::overlap, kWhy));
-    CHECK(endings_.end_undispatched(task, domain::Event::cancel, Reason::overlap, kWhy));
+    constexpr auto kEarlier = RunEndings::Which::earlier;
+    CHECK(endings_.end_undispatched(task, domain::Event::skip, Reason::overlap, kWhy, kEarlier));
+    CHECK(endings_.end_undispatched(task, domain::Event::cancel, Reason::overlap, kWhy, kEarlier));
     static const auto kSql =
         fmt::format("UPDATE task_runs SET {} WHERE task_id = ?2 AND ended_at IS NULL AND {} RETURNING {}",
                     kMarkForCancel, may_leave(domain::Event::cancel, Side::attempt), kAssignedColumns);
@@ -188,6 +212,7 @@ class FireTransaction {
   RowSet fired_;
   std::optional<TaskId> last_gathered_;  // fires of one task stand together
   std::int64_t next_run_ = 0;
+  Room room_;
 };
 
 SchedulerResult<FireView> fire_view(Connection& connection, TimePoint now, std::size_t limit) {

@@ -149,6 +149,19 @@ SchedulerResult<void> move_undispatched_runs(Connection& connection, const Task&
   return {};
 }
 
+// A limit that was raised lets runs go; one that was set counts those that go already.
+SchedulerResult<void> apply_limit(Connection& connection, const Task& task, const Task& before, TimePoint now) {
+  if (task.spec.max_concurrent_runs == before.spec.max_concurrent_runs) return {};
+  static const auto kCount = fmt::format(
+      "UPDATE task_runs AS r SET holds_room = 1 WHERE r.task_id = ?1 AND r.ended_at IS NULL AND r.holds_room IS NULL"
+      " AND {}",
+      run_goes("?2"));
+  if (!before.spec.max_concurrent_runs) CHECK(connection.execute(kCount, task.id, now));
+  RunEndings endings(connection, now);
+  endings.revisit(task.id);
+  return endings.settle();
+}
+
 SchedulerResult<Task> update_task(Connection& connection, Task task, const std::optional<domain::SlotDecision>& skipped,
                                   TimePoint now) {
   TRY(const auto stored, get_task(connection, task.id));
@@ -170,6 +183,7 @@ SchedulerResult<Task> update_task(Connection& connection, Task task, const std::
     CHECK(insert_dependencies(connection, task));
   }
   CHECK(move_undispatched_runs(connection, task));
+  CHECK(apply_limit(connection, task, stored, now));
   // Slots that fired meanwhile, or were skipped, keep the disposition that they have.
   const auto left = skipped && stored.watermark ? domain::left_after(*skipped, *stored.watermark) : skipped;
   if (left) CHECK(record_skipped(connection, task.id, *left, now, std::nullopt));

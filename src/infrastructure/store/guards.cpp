@@ -1,5 +1,7 @@
 #include "infrastructure/store/guards.hpp"
 
+#include <fmt/format.h>
+
 namespace scheduler::infrastructure {
 
 std::string may_leave(domain::Event event, Side side) {
@@ -11,6 +13,13 @@ std::string may_leave(domain::Event event, Side side) {
   }
   // One state alone is compared with '=': only then does a partial index on that state match.
   return count == 1 ? "state = " + states : "state IN (" + states + ")";
+}
+
+std::string run_goes(std::string_view now) {
+  return fmt::format(
+      "(r.state IN ('dispatched', 'running')"
+      " OR r.state = 'pending' AND (r.attempt > 0 OR r.slot IS NOT NULL OR r.due_at <= {}))",
+      now);
 }
 
 // '%' and '_' are wildcards.

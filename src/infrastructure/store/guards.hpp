@@ -27,6 +27,9 @@ enum class Side { store, attempt };
   return std::nullopt;
 }
 
+// Whether the run `r` goes (domain/limits.hpp). `now`: an instant, in SQL.
+[[nodiscard]] std::string run_goes(std::string_view now);
+
 // A pattern for LIKE … ESCAPE '\\' that finds `part` anywhere.
 [[nodiscard]] std::string like_pattern(std::string_view part);
 

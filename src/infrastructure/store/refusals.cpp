@@ -52,6 +52,34 @@ Refusal run_has_ended(const domain::TaskRun& run) {
   return fail(ErrorKind::Conflict, fmt::format("run {} has ended already: {}", run.id.value, name_of(run.state)));
 }
 
+Refusal key_was_used(std::string_view key, RunId by) {
+  return fail(ErrorKind::Conflict,
+              fmt::format("the idempotency key '{}' was used for run {} with other parameters; use another key", key,
+                          by.value));
+}
+
+Refusal key_is_used_twice(std::string_view key) {
+  return fail(
+      ErrorKind::Conflict,
+      fmt::format("the idempotency key '{}' stands beside other parameters in the same request; use another key", key));
+}
+
+Refusal backlog_is_full(std::string_view task, std::int64_t count, std::int64_t more, std::int64_t max) {
+  return fail(
+      ErrorKind::BacklogFull,
+      fmt::format("task '{}' has {} runs that no worker has begun, and its max_queued_runs is {}: {} more cannot "
+                  "be asked for; wait until some have begun, cancel some, or raise max_queued_runs",
+                  task, count > max ? fmt::format("more than {}", max) : fmt::format("{}", count), max, more));
+}
+
+Refusal nothing_to_run_again(const std::vector<domain::TaskRun>& group) {
+  return fail(
+      ErrorKind::Conflict,
+      fmt::format("none of the {} shards of run {} has ended failed, timed_out or cancelled: there is nothing to "
+                  "run again",
+                  group.size(), group.front().group.value_or(group.front().id).value));
+}
+
 Refusal no_such_worker(const WorkerId& id) {
   return fail(ErrorKind::WorkerNotFound, fmt::format("no worker is named '{}'", id.value));
 }

@@ -23,6 +23,13 @@ using Refusal = std::unexpected<SchedulerError>;
 [[nodiscard]] Refusal task_has_no_such_run(TaskId task, RunId run);
 [[nodiscard]] Refusal run_has_ended(const domain::TaskRun& run);
 
+// An idempotency key stands for one request, parameters included.
+[[nodiscard]] Refusal key_was_used(std::string_view key, RunId by);
+[[nodiscard]] Refusal key_is_used_twice(std::string_view key);
+// `count` runs that nobody has begun, or more; `more` are asked for.
+[[nodiscard]] Refusal backlog_is_full(std::string_view task, std::int64_t count, std::int64_t more, std::int64_t max);
+[[nodiscard]] Refusal nothing_to_run_again(const std::vector<domain::TaskRun>& group);
+
 [[nodiscard]] Refusal no_such_worker(const WorkerId& id);
 [[nodiscard]] Refusal worker_is_dead(const domain::WorkerInfo& worker);
 

@@ -50,15 +50,18 @@ inline constexpr auto read_task = [](auto& row) {
 
 // FROM task_runs r and its tasks t.
 inline constexpr std::string_view kRunColumns =
-    "r.id, r.task_id, t.name, r.triggered_by, r.slot, r.retry_of, r.parameters, r.shard_index, r.shard_total, r.state,"
-    " r.priority, r.created_at, r.due_at, r.attempt, r.lost_attempts, r.token, r.worker, r.incarnation,"
+    "r.id, r.task_id, t.name, r.triggered_by, r.slot, r.retry_of, r.group_id, r.parameters, r.shard_index, "
+    "r.shard_total,"
+    " r.state, CASE r.state WHEN 'waiting' THEN r.waits_for END, r.priority, r.created_at, r.due_at, r.attempt, "
+    "r.lost_attempts, r.token, r.worker, r.incarnation,"
     " r.dispatched_at, r.started_at, r.ended_at, r.cancel_reason, r.reason, r.message, r.exit_code, r.http_status";
 inline constexpr auto read_run_from = [](auto& row, int first_column) {
   domain::TaskRun run;
-  row.read_from(first_column, run.id, run.task, run.task_name, run.trigger, run.slot, run.retry_of, run.parameters,
-                run.shard_index, run.shard_total, run.state, run.priority, run.created_at, run.due_at, run.attempt,
-                run.lost_attempts, run.token, run.worker, run.incarnation, run.dispatched_at, run.started_at,
-                run.ended_at, run.cancel_reason, run.reason, run.message, run.exit_code, run.http_status);
+  row.read_from(first_column, run.id, run.task, run.task_name, run.trigger, run.slot, run.retry_of, run.group,
+                run.parameters, run.shard_index, run.shard_total, run.state, run.waits_for, run.priority,
+                run.created_at, run.due_at, run.attempt, run.lost_attempts, run.token, run.worker, run.incarnation,
+                run.dispatched_at, run.started_at, run.ended_at, run.cancel_reason, run.reason, run.message,
+                run.exit_code, run.http_status);
   return run;
 };
 inline constexpr auto read_run = [](auto& row) { return read_run_from(row, 0); };

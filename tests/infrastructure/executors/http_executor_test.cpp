@@ -136,6 +136,8 @@ TEST_F(HttpExecutorTest, Execute_Request_BearsItsIdentity) {
   EXPECT_THAT(request, HasSubstr("X-Scheduler-Run-Id: 41\r\n"));
   EXPECT_THAT(request, HasSubstr("X-Scheduler-Attempt: 2\r\n"));
   EXPECT_THAT(request, HasSubstr("X-Scheduler-Token: 9\r\n"));
+  EXPECT_THAT(request, HasSubstr("X-Scheduler-Shard-Index: 0\r\n"));
+  EXPECT_THAT(request, HasSubstr("X-Scheduler-Shard-Total: 1\r\n"));
 }
 
 TEST_F(HttpExecutorTest, Execute_HeadersOfTheTask_AreSent) {

@@ -128,8 +128,8 @@ SchedulerResult<Checker::Touched> Checker::read(database::sqlite::Connection& co
       }
       case Note::run: {
         TRY(auto run, infrastructure::find_run(connection, RunId{*a}));
-        TRY(const auto missing, connection.query("SELECT missing_since FROM task_runs WHERE id = ?", *a)
-                                    .value<std::optional<TimePoint>>());
+        TRY(const auto missing,
+            connection.query("SELECT missing_since FROM task_runs WHERE id = ?", *a).value<std::optional<TimePoint>>());
         if (run) touched.runs.emplace_back(*std::move(run), missing.value_or(std::nullopt));
         break;
       }
@@ -346,7 +346,9 @@ Passage Checker::passage_of(const TaskRun& before, const TaskRun& after) const {
   const bool lost = attempt != nullptr && attempt->state == AttemptState::lost;
   for (const auto event : {Event::promote, Event::skip, Event::dispatch, Event::start, Event::succeed, Event::time_out,
                            Event::cancel, lost ? Event::give_up : Event::fail,
-                           attempt == nullptr ? Event::hand_back : lost ? Event::rescue : Event::retry})
+                           attempt == nullptr ? Event::hand_back
+                           : lost             ? Event::rescue
+                                              : Event::retry})
     if (domain::after(before.state, event) == after.state) return passage(before.state, event);
   return kPassages;
 }
@@ -407,8 +409,7 @@ void Checker::judge_dispatch(const TaskRun& before, const TaskRun& after) {
 
 void Checker::judge_retry(const TaskRun& after, const domain::Attempt& attempt) {
   const auto& policy = spec_of(after.task).retry_backoff;
-  const double wait =
-      std::min(policy.cap_seconds, policy.base_seconds * std::pow(policy.factor, after.attempt - 1));
+  const double wait = std::min(policy.cap_seconds, policy.base_seconds * std::pow(policy.factor, after.attempt - 1));
   const auto from = attempt.ended_at.value_or(TimePoint{}) + Micros{static_cast<std::int64_t>(wait * 1e6)};
   if (after.due_at < from)
     broken(fmt::format("run {} is tried again {} ms too early", after.id.value,
@@ -475,9 +476,8 @@ void Checker::judge(const domain::Attempt& attempt) {
     counted += it->second.state != AttemptState::lost;
   if (counted > spec.max_retries + 1)
     broken(fmt::format("run {} was tried {} times, {} are allowed", id, counted, spec.max_retries + 1));
-  const bool by_executor =
-      attempt.state == AttemptState::succeeded ||
-      (attempt.state == AttemptState::failed && attempt.reason == Reason::exit_code);
+  const bool by_executor = attempt.state == AttemptState::succeeded ||
+                           (attempt.state == AttemptState::failed && attempt.reason == Reason::exit_code);
   if (by_executor) {
     const auto said = outcomes_.find({attempt.run, attempt.token});
     if (said == outcomes_.end())
@@ -488,8 +488,7 @@ void Checker::judge(const domain::Attempt& attempt) {
                          attempt.message));
   }
   const bool stopped_by_us = attempt.state == AttemptState::timed_out && attempt.message.starts_with("ran past");
-  if (stopped_by_us && attempt.started_at &&
-      *attempt.started_at + spec.timeout + kOverdueGrace > time_.latest())
+  if (stopped_by_us && attempt.started_at && *attempt.started_at + spec.timeout + kOverdueGrace > time_.latest())
     broken(fmt::format("run {} was called overdue too early", id));
 }
 
@@ -611,8 +610,8 @@ Passages Checker::about_end(const TaskRun& run, const domain::AfterAttempt& next
   const bool lost = how == AttemptState::lost;
   const auto* end = std::get_if<domain::End>(&next);
   if (end == nullptr || run.cancel_requested())
-    return {passage(run.state, end == nullptr && !run.cancel_requested() ? (lost ? Event::rescue : Event::retry)
-                                                                         : Event::cancel)};
+    return {passage(run.state,
+                    end == nullptr && !run.cancel_requested() ? (lost ? Event::rescue : Event::retry) : Event::cancel)};
   Passages all;
   switch (end->state) {
     case RunState::succeeded:

@@ -56,7 +56,7 @@ class Checker {
   [[nodiscard]] Passages about(const application::Message& message) const;
 
   // --- the end ---
-  [[nodiscard]] bool caught_up() const;  // every schedule that can be read has decided what was due
+  [[nodiscard]] bool caught_up() const;        // every schedule that can be read has decided what was due
   [[nodiscard]] bool has_overdue_run() const;  // and nobody ends it
   [[nodiscard]] const std::set<RunId>& open() const { return open_; }  // runs that have not ended
   void judge_end(bool all_must_have_ended);

@@ -32,8 +32,7 @@ bool can_happen(Passage it, Fault fault) {
 }  // namespace
 
 std::string name_of_passage(Passage it) {
-  if (it >= domain::kTransitions.size())
-    return fmt::format("made by {}", kTriggers[it - domain::kTransitions.size()]);
+  if (it >= domain::kTransitions.size()) return fmt::format("made by {}", kTriggers[it - domain::kTransitions.size()]);
   const auto& row = domain::kTransitions[it];
   return fmt::format("{} {}", name_of(row.from), name_of(row.event));
 }
@@ -65,7 +64,7 @@ std::string Coverage::table() const {
     text += fmt::format("\n{:24}{:>9}", name_of_passage(i), made_[i]);
     for (std::size_t f = 0; f < kFaults; ++f)
       text += can_happen(i, static_cast<Fault>(f)) || cells_[i][f] > 0 ? fmt::format(" {:>8}", cells_[i][f])
-                                                                        : fmt::format(" {:>8}", "-");
+                                                                       : fmt::format(" {:>8}", "-");
   }
   text += fmt::format("\n{:33}", "all");
   for (const auto n : faults_) text += fmt::format(" {:>8}", n);

@@ -43,8 +43,7 @@ inline constexpr std::size_t kFaults = enum_names(Fault{}).size();
 // A row of domain::kTransitions, or, behind them, the making of a run by one trigger.
 using Passage = std::size_t;
 using Passages = std::vector<Passage>;
-inline constexpr std::size_t kPassages =
-    domain::kTransitions.size() + enum_names(domain::Trigger{}).size();
+inline constexpr std::size_t kPassages = domain::kTransitions.size() + enum_names(domain::Trigger{}).size();
 
 [[nodiscard]] constexpr Passage passage(domain::RunState from, domain::Event event) {
   for (std::size_t i = 0; i < domain::kTransitions.size(); ++i)

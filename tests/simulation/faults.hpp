@@ -122,9 +122,9 @@ class Faults {
   asio::awaitable<void> step(Micros low, Micros high, const Passages& about = {}) {
     const int forward = around_.source.set_forward, backward = around_.source.set_backward;
     co_await around_.time.sleep(around_.source.between(low, high));
+    if (process_->strikes_in > 0 && !about.empty() && --process_->strikes_in == 0) process_->strike();
     if (around_.source.set_forward != forward) around_.coverage.met(Fault::clock_forward, about);
     if (around_.source.set_backward != backward) around_.coverage.met(Fault::clock_backward, about);
-    if (process_->strikes_in > 0 && !about.empty() && --process_->strikes_in == 0) process_->strike();
     if (around_.time.elapsed() < process_->paused_until) around_.coverage.met(Fault::paused, about);
     while (around_.time.elapsed() < process_->paused_until)
       co_await around_.time.sleep(process_->paused_until - around_.time.elapsed());

@@ -62,7 +62,8 @@ class FaultyConsumer final : public QueueConsumer {
     if (faults_.happens(faults_.source().rates.ack_lost, Fault::ack_lost, about))
       co_return co_await give_back(std::move(done));  // the broker never heard of it
     for (const auto tag : done)
-      if (const auto found = out_.find(tag); found != out_.end()) faults_.checker().acknowledged(*found->second.message);
+      if (const auto found = out_.find(tag); found != out_.end())
+        faults_.checker().acknowledged(*found->second.message);
     co_return co_await real_->acknowledge(take(done));
   }
 

@@ -162,6 +162,8 @@ class FaultyStore final : public Store {
 
 }  // namespace
 
-std::unique_ptr<Store> faulty_store(Store& real, const Faults& faults) { return std::make_unique<FaultyStore>(real, faults); }
+std::unique_ptr<Store> faulty_store(Store& real, const Faults& faults) {
+  return std::make_unique<FaultyStore>(real, faults);
+}
 
 }  // namespace scheduler::simulation

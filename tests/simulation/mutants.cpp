@@ -11,10 +11,10 @@ namespace scheduler::simulation {
 namespace {
 
 using namespace application;
+using database::sqlite::column_of;
 using database::sqlite::Connection;
 using database::sqlite::Statement;
 using domain::AttemptState;
-using database::sqlite::column_of;
 
 // --- ports that pass everything on; a mutant overrides what it gets wrong ---
 
@@ -153,11 +153,10 @@ std::unique_ptr<Store> at_store(const MutantHost& host) {
 // Behind the guards: what the mutated SQL would have done.
 template <class... Values>
 Async<void> execute(const MutantHost& host, std::string sql, Values... values) {
-  co_return co_await host.store.database().write(
-      [&](Connection& connection) -> SchedulerResult<void> {
-        CHECK(connection.execute(sql, values...));
-        return {};
-      });
+  co_return co_await host.store.database().write([&](Connection& connection) -> SchedulerResult<void> {
+    CHECK(connection.execute(sql, values...));
+    return {};
+  });
 }
 
 RunId run_of(const RunChange& change) {
@@ -230,7 +229,8 @@ struct RetriesOffBy final : Dispatch {
 struct CancelMarkDropped final : Dispatch {
   using Dispatch::Dispatch;
   Async<RunContexts> contexts(std::vector<RunId> runs) override {
-    CO_CHECK(execute(host_, "UPDATE task_runs SET cancel_reason = 'none' FROM rows(?) WHERE id = c1 AND ended_at IS NULL",
+    CO_CHECK(execute(host_,
+                     "UPDATE task_runs SET cancel_reason = 'none' FROM rows(?) WHERE id = c1 AND ended_at IS NULL",
                      column_of(runs)));
     co_return co_await next_.contexts(std::move(runs));
   }
@@ -327,9 +327,10 @@ struct RescuesTheSilent final : Dispatch {
     CO_TRY(auto view, next_.to_rescue(limit));
     const auto silent = co_await host_.store.database().read([now = view.now](Connection& connection) {
       return connection
-          .query("SELECT r.id FROM task_runs r JOIN workers w ON w.incarnation = r.incarnation"
-                 " WHERE r.state IN ('dispatched', 'running') AND w.heartbeat_due <= ?",
-                 now)
+          .query(
+              "SELECT r.id FROM task_runs r JOIN workers w ON w.incarnation = r.incarnation"
+              " WHERE r.state IN ('dispatched', 'running') AND w.heartbeat_due <= ?",
+              now)
           .values<RunId>();
     });
     if (!silent) co_return std::unexpected(silent.error());
@@ -582,41 +583,89 @@ std::unique_ptr<MessageQueue> acknowledge_first(MessageQueue& queue) {
 }
 
 constexpr Mutant kMutants[] = {
-    {.name = "no-token", .breaks = "the ended write does not look at the token", .at_store = at_store<NoTokenInEndedWrite>},
-    {.name = "late-report", .breaks = "a report that comes late rewrites how a run ended", .at_store = at_store<LateReportRewritesTheEnd>},
-    {.name = "mixed-results", .breaks = "two results of one batch change places", .at_store = at_store<ResultsChangePlaces>},
+    {.name = "no-token",
+     .breaks = "the ended write does not look at the token",
+     .at_store = at_store<NoTokenInEndedWrite>},
+    {.name = "late-report",
+     .breaks = "a report that comes late rewrites how a run ended",
+     .at_store = at_store<LateReportRewritesTheEnd>},
+    {.name = "mixed-results",
+     .breaks = "two results of one batch change places",
+     .at_store = at_store<ResultsChangePlaces>},
     {.name = "no-backoff", .breaks = "a failed run is tried again at once", .at_store = at_store<BackoffIgnored>},
     {.name = "retry-too-many", .breaks = "one retry more than allowed", .at_store = at_store<RetriesOffBy<1>>},
     {.name = "retry-too-few", .breaks = "one retry less than asked for", .at_store = at_store<RetriesOffBy<-1>>},
-    {.name = "cancel-mark-dropped", .breaks = "a report of a failure forgets the cancel", .at_store = at_store<CancelMarkDropped>},
-    {.name = "dependant-twice", .breaks = "a complete round makes its dependant's run twice", .at_store = at_store<DependantMadeTwice>},
-    {.name = "upstream-twice", .breaks = "an ended upstream run counts twice", .at_store = at_store<AfterReports<kCountTwice>>},
-    {.name = "upstream-forgotten", .breaks = "an ended upstream run does not count", .at_store = at_store<AfterReports<kForgetUpstreams>>},
-    {.name = "verdict-ignored", .breaks = "dependants run whatever became of their upstreams", .at_store = at_store<AfterReports<kAllWentWell>>},
+    {.name = "cancel-mark-dropped",
+     .breaks = "a report of a failure forgets the cancel",
+     .at_store = at_store<CancelMarkDropped>},
+    {.name = "dependant-twice",
+     .breaks = "a complete round makes its dependant's run twice",
+     .at_store = at_store<DependantMadeTwice>},
+    {.name = "upstream-twice",
+     .breaks = "an ended upstream run counts twice",
+     .at_store = at_store<AfterReports<kCountTwice>>},
+    {.name = "upstream-forgotten",
+     .breaks = "an ended upstream run does not count",
+     .at_store = at_store<AfterReports<kForgetUpstreams>>},
+    {.name = "verdict-ignored",
+     .breaks = "dependants run whatever became of their upstreams",
+     .at_store = at_store<AfterReports<kAllWentWell>>},
     {.name = "no-capacity", .breaks = "a worker is sent whatever is due", .at_store = at_store<CapacityIgnored>},
     {.name = "no-timeout", .breaks = "work is sent without its timeout", .at_store = at_store<TimeoutNotSent>},
-    {.name = "local-clock-due", .breaks = "a dispatcher's own clock decides what is due", .at_store = at_store<LocalClockForDueRuns>},
+    {.name = "local-clock-due",
+     .breaks = "a dispatcher's own clock decides what is due",
+     .at_store = at_store<LocalClockForDueRuns>},
     {.name = "publish-before-commit", .breaks = "work is published before it is marked", .in_process = publish_first},
-    {.name = "rescue-the-living", .breaks = "runs are taken back without declaring their worker dead", .at_store = at_store<RescuesTheSilent, NobodyExpires>},
-    {.name = "revive-the-dead", .breaks = "a late heartbeat revives a dead incarnation", .at_store = at_store<HeartbeatRevivesTheDead>},
-    {.name = "local-clock-deadline", .breaks = "a dispatcher's own clock decides who is silent", .at_store = at_store<LocalClockForDeadlines>},
-    {.name = "at-most-once-again", .breaks = "an at_most_once run is sent again after a loss", .at_store = at_store<AtMostOnceSentAgain>},
-    {.name = "never-missing", .breaks = "nobody notices that a worker never got its work", .at_store = at_store<LostWorkIsNotMissed>},
-    {.name = "missing-at-once", .breaks = "a run is taken back at its first absence from an inventory", .at_store = at_store<MissedAtOnce>},
-    {.name = "never-overdue", .breaks = "a worker that does not stop an attempt keeps it", .at_store = at_store<OverdueIsNotLookedFor>},
-    {.name = "waiting-forgotten", .breaks = "what waited for an ended run goes on waiting", .at_store = at_store<WaitingRunsForgotten>},
-    {.name = "slot-not-unique", .breaks = "no look at the ledger or the watermark before a slot fires", .at_store = at_store<SlotNotUnique>},
-    {.name = "no-watermark", .breaks = "the watermark is not written with the slots", .at_store = at_store<WatermarkNotWritten>},
-    {.name = "bad-row-aborts", .breaks = "a schedule that cannot be read ends the tick", .at_store = at_store<BadScheduleAbortsTheTick>},
+    {.name = "rescue-the-living",
+     .breaks = "runs are taken back without declaring their worker dead",
+     .at_store = at_store<RescuesTheSilent, NobodyExpires>},
+    {.name = "revive-the-dead",
+     .breaks = "a late heartbeat revives a dead incarnation",
+     .at_store = at_store<HeartbeatRevivesTheDead>},
+    {.name = "local-clock-deadline",
+     .breaks = "a dispatcher's own clock decides who is silent",
+     .at_store = at_store<LocalClockForDeadlines>},
+    {.name = "at-most-once-again",
+     .breaks = "an at_most_once run is sent again after a loss",
+     .at_store = at_store<AtMostOnceSentAgain>},
+    {.name = "never-missing",
+     .breaks = "nobody notices that a worker never got its work",
+     .at_store = at_store<LostWorkIsNotMissed>},
+    {.name = "missing-at-once",
+     .breaks = "a run is taken back at its first absence from an inventory",
+     .at_store = at_store<MissedAtOnce>},
+    {.name = "never-overdue",
+     .breaks = "a worker that does not stop an attempt keeps it",
+     .at_store = at_store<OverdueIsNotLookedFor>},
+    {.name = "waiting-forgotten",
+     .breaks = "what waited for an ended run goes on waiting",
+     .at_store = at_store<WaitingRunsForgotten>},
+    {.name = "slot-not-unique",
+     .breaks = "no look at the ledger or the watermark before a slot fires",
+     .at_store = at_store<SlotNotUnique>},
+    {.name = "no-watermark",
+     .breaks = "the watermark is not written with the slots",
+     .at_store = at_store<WatermarkNotWritten>},
+    {.name = "bad-row-aborts",
+     .breaks = "a schedule that cannot be read ends the tick",
+     .at_store = at_store<BadScheduleAbortsTheTick>},
     {.name = "no-overlap-policy", .breaks = "every fire starts at once", .at_store = at_store<OverlapIgnored>},
     {.name = "waiting-goes", .breaks = "waiting runs do not wait", .at_store = at_store<WaitingRunsGoAtOnce>},
     {.name = "one-shard", .breaks = "a sharded task fires its first shard only", .at_store = at_store<ShardsLeftOut>},
-    {.name = "unrecorded-slots", .breaks = "slots of a pause or an edit are not recorded", .at_store = at_store<PausedSlotsNotRecorded>},
+    {.name = "unrecorded-slots",
+     .breaks = "slots of a pause or an edit are not recorded",
+     .at_store = at_store<PausedSlotsNotRecorded>},
     {.name = "lost-run", .breaks = "an acknowledged run is not kept", .at_store = at_store<AcknowledgedRunIsLost>},
     {.name = "no-key", .breaks = "the Idempotency-Key is not looked at", .at_store = at_store<KeyIgnored>},
-    {.name = "cancel-unmarked", .breaks = "a cancel of a run that is held leaves no mark", .at_store = at_store<CancelMarksNothing>},
-    {.name = "cancel-in-two-steps", .breaks = "a cancel reads, then writes what it read", .in_process = cancel_in_two_steps},
-    {.name = "ack-before-commit", .breaks = "reports are acknowledged before they are stored", .on_queue = acknowledge_first},
+    {.name = "cancel-unmarked",
+     .breaks = "a cancel of a run that is held leaves no mark",
+     .at_store = at_store<CancelMarksNothing>},
+    {.name = "cancel-in-two-steps",
+     .breaks = "a cancel reads, then writes what it read",
+     .in_process = cancel_in_two_steps},
+    {.name = "ack-before-commit",
+     .breaks = "reports are acknowledged before they are stored",
+     .on_queue = acknowledge_first},
 };
 
 }  // namespace

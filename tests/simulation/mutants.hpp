@@ -1,7 +1,7 @@
 // simulation/mutants.hpp — a system that breaks one of its promises, so that the simulator can show that it notices.
 //
 // A mutant is a wrapper around a port, in this simulation only: no switch of it exists in what is shipped (decision
-// 0014). It stands either at the store, behind the faults, where a guard of the SQL is bypassed; or in front of them,
+// 0019). It stands either at the store, behind the faults, where a guard of the SQL is bypassed; or in front of them,
 // where a process does the right things in the wrong order.
 #pragma once
 

@@ -40,7 +40,7 @@ struct Batch {
 };
 struct Summary {
   std::uint64_t lived = 0, twice = 0;
-  std::vector<Case> failed;                // by seed
+  std::vector<Case> failed;                 // by seed
   std::vector<std::uint64_t> not_repeated;  // seeds whose second life was another one
   Coverage coverage;
   std::map<std::string, std::int64_t> ends;

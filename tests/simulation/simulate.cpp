@@ -117,7 +117,8 @@ int run(int count, char** words) {
   const auto options = parse(count, words);
   if (!options.only || !std::getenv("SIMULATION_LOGS")) keep_logs_quiet();
   if (options.all_mutants) return show_mutants();
-  if (options.only) return show_one({.seed = *options.only, .mode = options.batch.mode, .mutant = options.batch.mutant});
+  if (options.only)
+    return show_one({.seed = *options.only, .mode = options.batch.mode, .mutant = options.batch.mutant});
   return live_many(options);
 }
 

@@ -4,11 +4,15 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <sstream>
 
 namespace scheduler::simulation {
+
+void PrintTo(const Mutant& mutant, std::ostream* out) { *out << mutant.name; }
+
 namespace {
 
 const bool kSilent = [] {
@@ -52,5 +56,23 @@ TEST(World, SeedsThatOnceFoundSomething_EveryPromiseIsKept) {
   }
 }
 
+// The simulator notices each of them, within a few worlds.
+class Mutants : public testing::TestWithParam<Mutant> {};
+
+TEST_P(Mutants, LivedUntilNoticed_APromiseIsBroken) {
+  constexpr std::uint64_t kSeedsMax = 150;
+  const auto caught = catch_mutant(GetParam(), kSeedsMax);
+  ASSERT_TRUE(caught) << "nobody notices in " << kSeedsMax << " worlds that " << GetParam().breaks;
+  std::printf("%s: %s\n  seed %llu: %s\n", std::string(GetParam().name).c_str(), std::string(GetParam().breaks).c_str(),
+              static_cast<unsigned long long>(caught->by.seed), caught->what.c_str());
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, Mutants, testing::ValuesIn(mutants().begin(), mutants().end()), [](const auto& info) {
+  std::string name(info.param.name);
+  std::ranges::replace(name, '-', '_');
+  return name;
+});
+
 }  // namespace
+
 }  // namespace scheduler::simulation

@@ -20,8 +20,8 @@ inline constexpr std::string_view kDeafType = "deaf", kObedientType = "obedient"
 // Some tasks that belong together. `make` gets random basics and the tasks of the archetype that exist already.
 struct Archetype {
   std::string_view name;
-  int percent;   // of the worlds that have it
-  int tasks;     // how many
+  int percent;  // of the worlds that have it
+  int tasks;    // how many
   void (*make)(domain::TaskSpec& spec, int index, std::span<const TaskId> earlier, FaultSource& dice);
 };
 [[nodiscard]] std::span<const Archetype> archetypes();

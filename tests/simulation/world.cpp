@@ -77,9 +77,7 @@ class World::Executor final : public TaskExecutor, public ExecutorRegistry {
  public:
   Executor(World& world, std::shared_ptr<Process> process) : world_(world), process_(std::move(process)) {}
   TaskExecutor* find(std::string_view) override { return this; }
-  std::vector<std::string> task_types() const override {
-    return {std::string(kDeafType), std::string(kObedientType)};
-  }
+  std::vector<std::string> task_types() const override { return {std::string(kDeafType), std::string(kObedientType)}; }
 
   asio::awaitable<domain::Outcome> execute(const TaskExecution& work, OutputSink& sink, StopSignal& stop) override {
     const auto began = world_.time_.elapsed();
@@ -92,9 +90,10 @@ class World::Executor final : public TaskExecutor, public ExecutorRegistry {
     auto outcome = outcome_of(fate);
     outcome.message += fmt::format("as token {} of run {}", work.token, work.run.value);
     --running_;
-    world_.checker_.ended(work, outcome, process_->paused_until < began && work.task_type != kDeafType
-                                             ? std::optional(world_.time_.elapsed() - began)
-                                             : std::nullopt);
+    world_.checker_.ended(work, outcome,
+                          process_->paused_until < began && work.task_type != kDeafType
+                              ? std::optional(world_.time_.elapsed() - began)
+                              : std::nullopt);
     co_return outcome;
   }
 
@@ -104,8 +103,8 @@ class World::Executor final : public TaskExecutor, public ExecutorRegistry {
     if (is_deaf && fate % 2 == 0) {
       co_await time.sleep(Millis{40'000 + fate % 60'000});
     } else {
-      const auto ended = time.wake_signal();
-      stop.on_request([signal = ended.get()] { signal->notify(); });
+      const std::shared_ptr<WakeSignal> ended = time.wake_signal();  // a stop may be asked for later than it matters
+      stop.on_request([ended] { ended->notify(); });
       co_await ended->wait(Millis{fate % 3 == 0 ? 0 : fate % 9000});
     }
     if (process_->killed) co_await time.hang();
@@ -145,8 +144,7 @@ World::World(WorldSettings settings)
       time_(kStart),
       source_(settings_.seed),
       trace_(time_, settings_.trace_lines),
-      checker_(time_, trace_, coverage_,
-               {.dispatchers = settings_.dispatchers, .gone_zone = std::string(kGoneZone)}),
+      checker_(time_, trace_, coverage_, {.dispatchers = settings_.dispatchers, .gone_zone = std::string(kGoneZone)}),
       around_{time_, source_, checker_, coverage_, doorbells_},
       workload_(checker_, time_, source_),
       queue_(time_),
@@ -177,6 +175,7 @@ std::vector<std::string> World::run() {
     time_.run_for(90s, [&] { return is_broken() || checker_.caught_up(); });
     if (!checker_.caught_up()) checker_.broken("a schedule does not decide what is due, and nothing is wrong any more");
     run_to_end(workload_.pause_all_tasks(*store_));
+    time_.run_for(settings_.calm_time / 10, [&] { return is_broken() || checker_.open().empty(); });
     time_.run_for(settings_.calm_time,
                   [&] { return is_broken() || checker_.open().empty() || checker_.has_overdue_run(); });
     if (checker_.has_overdue_run()) checker_.broken("a run goes on far beyond its timeout");
@@ -193,8 +192,8 @@ void World::run_to_end(asio::awaitable<void> work) {
 
 // --- processes ---
 
-std::shared_ptr<World::Node> World::make_node(Kind kind, std::size_t place, std::string name) {
-  auto it = std::make_shared<Node>();
+std::unique_ptr<World::Node> World::make_node(Kind kind, std::size_t place, std::string name) {
+  auto it = std::make_unique<Node>();
   it->kind = kind;
   it->place = place;
   it->process = std::make_shared<Process>(std::move(name));
@@ -225,7 +224,7 @@ std::shared_ptr<World::Node> World::make_node(Kind kind, std::size_t place, std:
 }
 
 void World::start(Kind kind, std::size_t place, std::string name) {
-  const auto it = make_node(kind, place, std::move(name));
+  auto* it = all_nodes_.emplace_back(make_node(kind, place, std::move(name))).get();
   nodes_.resize(std::max(nodes_.size(), place + 1));
   nodes_[place] = it;
   switch (kind) {
@@ -247,7 +246,7 @@ void World::start(Kind kind, std::size_t place, std::string name) {
                            .heartbeat_interval = 2s,
                            .drain_timeout = 3s,
                            .last_work_wait = 1s});
-      asio::co_spawn(time_.io(), live_as_worker(it), asio::detached);
+      asio::co_spawn(time_.io(), live_as_worker(*it), asio::detached);
       break;
     case Kind::client:
       asio::co_spawn(time_.io(),
@@ -259,17 +258,16 @@ void World::start(Kind kind, std::size_t place, std::string name) {
 }
 
 // Who leaves in order, or found that another one has its name, is started again like one that died.
-asio::awaitable<void> World::live_as_worker(std::shared_ptr<Node> node) {
-  (void)co_await node->worker->run();
-  trace_.note(fmt::format("{} has left", node->process->name));
-  node->process->killed = true;  // nobody is there any more for anything to happen to
+asio::awaitable<void> World::live_as_worker(Node& node) {
+  (void)co_await node.worker->run();
+  trace_.note(fmt::format("{} has left", node.process->name));
+  node.process->killed = true;  // nobody is there any more for anything to happen to
   co_await restart_later(node);
 }
 
-asio::awaitable<void> World::restart_later(std::shared_ptr<Node> node) {
-  dead_.push_back(node);
+asio::awaitable<void> World::restart_later(Node& node) {
   co_await time_.sleep(source_.between(10ms, 6s));
-  start(node->kind, node->place, node->process->name);
+  start(node.kind, node.place, node.process->name);
 }
 
 // --- trouble ---
@@ -279,20 +277,20 @@ asio::awaitable<void> World::make_trouble() {
   for (;;) {
     co_await time_.sleep(source_.between(300ms, 5s));
     if (!faulty_) co_return;
-    const auto node = nodes_[source_.below(nodes_.size())];
+    auto& node = *nodes_[source_.below(nodes_.size())];
     if (source_.happens(40)) {
       strike(node);
     } else {
-      node->process->strike = [this, target = std::weak_ptr(node)] {
-        if (const auto it = target.lock(); it && faulty_) strike(it);
+      node.process->strike = [this, &node] {
+        if (faulty_) strike(node);
       };
-      node->process->strikes_in = 1 + static_cast<int>(source_.below(6));
+      node.process->strikes_in = 1 + static_cast<int>(source_.below(6));
     }
   }
 }
 
-void World::strike(const std::shared_ptr<Node>& node) {
-  auto& process = *node->process;
+void World::strike(Node& node) {
+  auto& process = *node.process;
   if (process.killed) return;
   const auto now = time_.elapsed();
   const auto dice = source_.below(100);
@@ -303,7 +301,7 @@ void World::strike(const std::shared_ptr<Node>& node) {
   } else if (dice < 52) {
     trace_.note(fmt::format("{} is cut off", process.name));
     process.cut_off_until = now + source_.between(500ms, 15s);
-    node->wire->lose_connection(false);
+    node.wire->lose_connection(false);
   } else if (dice < 60) {
     trace_.note("the broker goes away");
     source_.broker_away_until = now + source_.between(100ms, 10s);
@@ -314,16 +312,16 @@ void World::strike(const std::shared_ptr<Node>& node) {
     set_clock(source_.happens(70) ? source_.between(100ms, 4s) : source_.between(4s, 100s));
   } else if (dice < 88) {
     set_clock(-source_.between(100ms, 15s));
-  } else if (node->worker) {
+  } else if (node.worker) {
     trace_.note(fmt::format("stop {}", process.name));
-    source_.happens(60) ? node->worker->stop() : node->worker->stop_now();
+    source_.happens(60) ? node.worker->stop() : node.worker->stop_now();
   }
 }
 
-void World::kill(const std::shared_ptr<Node>& node) {
-  trace_.note(fmt::format("kill {}", node->process->name));
-  node->process->killed = true;
-  node->wire->lose_connection(true);
+void World::kill(Node& node) {
+  trace_.note(fmt::format("kill {}", node.process->name));
+  node.process->killed = true;
+  node.wire->lose_connection(true);
   asio::co_spawn(time_.io(), restart_later(node), asio::detached);
 }
 
@@ -339,7 +337,10 @@ void World::calm_down() {
   faulty_ = false;
   source_.rates = {};
   source_.broker_away_until = source_.store_away_until = {};
-  for (const auto& node : nodes_) node->process->paused_until = node->process->cut_off_until = {};
+  for (const auto& node : all_nodes_) {
+    node->process->paused_until = node->process->cut_off_until = {};
+    node->process->strikes_in = 0;
+  }
 }
 
 }  // namespace scheduler::simulation

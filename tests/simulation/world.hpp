@@ -63,13 +63,13 @@ class World {
   struct Node;
   enum class Kind { dispatcher, worker, client };
 
-  std::shared_ptr<Node> make_node(Kind kind, std::size_t place, std::string name);
+  std::unique_ptr<Node> make_node(Kind kind, std::size_t place, std::string name);
   void start(Kind kind, std::size_t place, std::string name);
-  asio::awaitable<void> live_as_worker(std::shared_ptr<Node> node);
-  asio::awaitable<void> restart_later(std::shared_ptr<Node> node);
+  asio::awaitable<void> live_as_worker(Node& node);
+  asio::awaitable<void> restart_later(Node& node);
   asio::awaitable<void> make_trouble();
-  void strike(const std::shared_ptr<Node>& node);
-  void kill(const std::shared_ptr<Node>& node);
+  void strike(Node& node);
+  void kill(Node& node);
   void set_clock(Micros by);
   void calm_down();
   void run_to_end(asio::awaitable<void> work);
@@ -89,9 +89,9 @@ class World {
   std::unique_ptr<domain::TimeZones> zones_;
   std::unique_ptr<application::ParameterCheck> parameters_;
   std::unique_ptr<Random> random_;
-  std::vector<std::shared_ptr<Node>> nodes_;  // who lives now, each at its place
-  // Whoever was killed stays here: its coroutines hang, and refer to it, until the world ends.
-  std::vector<std::shared_ptr<Node>> dead_;
+  // Whoever was killed stays: its coroutines hang, and refer to it, until the world ends.
+  std::vector<std::unique_ptr<Node>> all_nodes_;
+  std::vector<Node*> nodes_;  // who lives now, each at its place
   bool faulty_ = true;
 };
 

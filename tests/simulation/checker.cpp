@@ -201,6 +201,8 @@ void Checker::broken(std::string sentence) {
 // --- workers ---------------------------------------------------------------------------------------------------------
 
 void Checker::judge(const domain::WorkerInfo& worker) {
+  auto& most = capacity_[worker.incarnation];  // who asks for less later may still be sent what it had asked for
+  most = std::max(most, static_cast<std::size_t>(worker.capacity));
   const auto [known, is_new] = workers_.try_emplace(worker.incarnation, worker);
   const auto before = std::exchange(known->second, worker);
   if (!is_new && before.state == worker.state) return;
@@ -402,9 +404,9 @@ void Checker::judge_dispatch(const TaskRun& before, const TaskRun& after) {
     return is_held(it.state) && it.incarnation == after.incarnation;
   }));
   // Dispatchers may look at the same room at the same moment; each alone keeps within it.
-  if (held > settings_.dispatchers * static_cast<std::size_t>(worker->second.capacity))
-    broken(fmt::format("worker {} was given {} runs and takes {}", worker->second.id.value, held,
-                       worker->second.capacity));
+  if (const auto most = settings_.dispatchers * capacity_[worker->first]; held > most)
+    broken(fmt::format("worker {} was given {} runs, {} dispatchers could give it {}", worker->second.id.value, held,
+                       settings_.dispatchers, most));
 }
 
 void Checker::judge_retry(const TaskRun& after, const domain::Attempt& attempt) {

@@ -338,7 +338,8 @@ void World::calm_down() {
   source_.rates = {};
   source_.broker_away_until = source_.store_away_until = {};
   for (const auto& node : all_nodes_) {
-    node->process->paused_until = node->process->cut_off_until = {};
+    node->process->paused_until = std::min(node->process->paused_until, time_.elapsed());
+    node->process->cut_off_until = {};
     node->process->strikes_in = 0;
   }
 }

@@ -176,7 +176,10 @@ asio::awaitable<Passages> Checker::observe() {
       judge_change(before, run);
       if (before.token != run.token) missing_.erase(run.id);
     }
-    if (missing_since) missing_.try_emplace(run.id, *missing_since);
+    if (missing_since) {
+      auto& earliest = missing_.try_emplace(run.id, *missing_since).first->second;
+      earliest = std::min(earliest, *missing_since);
+    }
   }
   for (const auto& it : touched->slots) judge(it);
   judge_rounds(touched->rounds);

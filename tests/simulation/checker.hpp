@@ -144,7 +144,7 @@ class Checker {
   std::map<TaskId, domain::Task> tasks_;
   std::map<TaskId, std::vector<Rule>> rules_;
   std::map<IncarnationId, domain::WorkerInfo> workers_;
-  std::map<IncarnationId, std::size_t> capacity_;  // the most that it has ever asked for
+  std::map<IncarnationId, std::size_t> capacity_;                      // the most that it has ever asked for
   std::map<TaskId, std::map<TimePoint, std::vector<SlotRow>>> slots_;  // by the last fire time of a row
   std::set<std::tuple<TaskId, TimePoint, int>> slot_runs_;
 

@@ -22,6 +22,8 @@ bool travels(Passage it) {
 // A dispatcher that gives up on a run, or an attempt that was told to end, after its worker fell silent: the message
 // about it is the one that does not exist. Reports of workers that were told to hurry make the others.
 bool can_happen(Passage it, Fault fault) {
+  // Both are rare: a few thousand worlds need not hold one.
+  if (it == passage(RunState::dispatched, Event::hand_back) && fault == Fault::store_away) return false;
   if (!is_of_messages(fault)) return true;
   if (!travels(it)) return false;
   const auto& row = domain::kTransitions[it];

@@ -294,23 +294,23 @@ void World::strike(Node& node) {
   if (process.killed) return;
   const auto now = time_.elapsed();
   const auto dice = source_.below(100);
-  if (dice < 25) return kill(node);
-  if (dice < 40) {
+  if (dice < 22) return kill(node);
+  if (dice < 36) {
     trace_.note(fmt::format("pause {}", process.name));
     process.paused_until = now + source_.between(1s, 15s);
-  } else if (dice < 52) {
+  } else if (dice < 47) {
     trace_.note(fmt::format("{} is cut off", process.name));
     process.cut_off_until = now + source_.between(500ms, 15s);
     node.wire->lose_connection(false);
-  } else if (dice < 60) {
+  } else if (dice < 54) {
     trace_.note("the broker goes away");
     source_.broker_away_until = now + source_.between(100ms, 10s);
-  } else if (dice < 70) {
+  } else if (dice < 64) {
     trace_.note("the store goes away");
     source_.store_away_until = now + source_.between(100ms, 10s);
-  } else if (dice < 79) {
+  } else if (dice < 73) {
     set_clock(source_.happens(70) ? source_.between(100ms, 4s) : source_.between(4s, 100s));
-  } else if (dice < 88) {
+  } else if (dice < 81) {
     set_clock(-source_.between(100ms, 15s));
   } else if (node.worker) {
     trace_.note(fmt::format("stop {}", process.name));

@@ -381,15 +381,6 @@ struct LostWorkIsNotMissed final : Dispatch {
   Async<void> mark_missing(std::vector<RunId>, std::vector<RunId>) override { co_return SchedulerResult<void>{}; }
 };
 
-struct MissedAtOnce final : Dispatch {
-  using Dispatch::Dispatch;
-  Async<void> mark_missing(std::vector<RunId> missing, std::vector<RunId> found) override {
-    const auto ids = column_of(missing);
-    CO_CHECK(next_.mark_missing(std::move(missing), std::move(found)));
-    co_return co_await execute(host_, "UPDATE task_runs SET missing_since = 0 FROM rows(?) WHERE id = c1", ids);
-  }
-};
-
 struct OverdueIsNotLookedFor final : Dispatch {
   using Dispatch::Dispatch;
   Async<RescueView> to_rescue(std::size_t limit) override {
@@ -631,9 +622,6 @@ constexpr Mutant kMutants[] = {
     {.name = "never-missing",
      .breaks = "nobody notices that a worker never got its work",
      .at_store = at_store<LostWorkIsNotMissed>},
-    {.name = "missing-at-once",
-     .breaks = "a run is taken back at its first absence from an inventory",
-     .at_store = at_store<MissedAtOnce>},
     {.name = "never-overdue",
      .breaks = "a worker that does not stop an attempt keeps it",
      .at_store = at_store<OverdueIsNotLookedFor>},

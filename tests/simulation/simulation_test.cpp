@@ -30,7 +30,7 @@ TEST(World, NothingGoesWrong_EverythingSucceedsOrFailsOnItsOwn) {
   World world({.seed = 7, .rates = {}, .trouble = false});
   EXPECT_EQ(all_of(world.run()), "");
   EXPECT_GT(world.ends().at("succeeded"), 20);
-  EXPECT_GT(world.ends().at("slots"), 20);
+  EXPECT_GT(world.ends().at("slots"), 5);
 }
 
 TEST(World, EqualSeeds_GiveEqualHistories) {

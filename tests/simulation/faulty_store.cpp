@@ -6,7 +6,10 @@ namespace {
 using namespace application;
 
 // Each method is the same call, made through the faults. Arguments are copied: the call may be made late, or never.
-#define FORWARD(T, call) return faults_.store_call<T>([=, this] { return real_.call; })
+#define FORWARD(T, call) return faults_.store_call<T>([=, this] { return real_.call; }, {})
+// The same for a call that takes runs from state to state.
+#define FORWARD_ABOUT(T, call, about) \
+  return faults_.store_call<T>([=, this] { return real_.call; }, faults_.checker().about)
 
 class FaultyTasks final : public TaskRepository {
  public:
@@ -32,7 +35,7 @@ class FaultySlots final : public SlotRepository {
  public:
   FaultySlots(SlotRepository& real, Faults faults) : real_(real), faults_(std::move(faults)) {}
   Async<FireView> due(std::size_t limit) override { FORWARD(FireView, due(limit)); }
-  Async<FireReport> commit(std::vector<Fire> fires) override { FORWARD(FireReport, commit(fires)); }
+  Async<FireReport> commit(std::vector<Fire> fires) override { FORWARD_ABOUT(FireReport, commit(fires), about(fires)); }
   Async<void> quarantine(TaskId task, std::int64_t version) override { FORWARD(void, quarantine(task, version)); }
   Async<std::vector<domain::SlotRecord>> recorded(TaskId task, std::vector<TimePoint> slots) override {
     FORWARD(std::vector<domain::SlotRecord>, recorded(task, slots));
@@ -57,11 +60,11 @@ class FaultyDispatch final : public DispatchRepository {
   }
   Async<std::size_t> join_line() override { FORWARD(std::size_t, join_line()); }
   Async<std::vector<bool>> mark_dispatched(std::vector<Dispatching> batch) override {
-    FORWARD(std::vector<bool>, mark_dispatched(batch));
+    FORWARD_ABOUT(std::vector<bool>, mark_dispatched(batch), about(batch));
   }
   Async<RunContexts> contexts(std::vector<RunId> runs) override { FORWARD(RunContexts, contexts(runs)); }
   Async<std::vector<Applied>> apply(std::vector<RunChange> batch) override {
-    FORWARD(std::vector<Applied>, apply(batch));
+    FORWARD_ABOUT(std::vector<Applied>, apply(batch), about(batch));
   }
   Async<std::vector<AssignedRun>> assigned(IncarnationId incarnation, TimePoint before) override {
     FORWARD(std::vector<AssignedRun>, assigned(incarnation, before));
@@ -80,7 +83,7 @@ class FaultyRuns final : public RunRepository {
  public:
   FaultyRuns(RunRepository& real, Faults faults) : real_(real), faults_(std::move(faults)) {}
   Async<std::vector<NewRuns>> insert_all(std::vector<NewRun> batch) override {
-    FORWARD(std::vector<NewRuns>, insert_all(batch));
+    FORWARD_ABOUT(std::vector<NewRuns>, insert_all(batch), about(batch));
   }
   Async<std::vector<domain::TaskRun>> group(RunId any) override { FORWARD(std::vector<domain::TaskRun>, group(any)); }
   Async<NewRuns> retry_group(RunId any) override { FORWARD(NewRuns, retry_group(any)); }
@@ -98,7 +101,7 @@ class FaultyRuns final : public RunRepository {
   Async<std::optional<std::int64_t>> log_lines(RunId id, int attempt) override {
     FORWARD(std::optional<std::int64_t>, log_lines(id, attempt));
   }
-  Async<Cancelled> cancel(RunId id) override { FORWARD(Cancelled, cancel(id)); }
+  Async<Cancelled> cancel(RunId id) override { FORWARD_ABOUT(Cancelled, cancel(id), about_cancel(id)); }
   Async<TaskStats> stats(TaskId task) override { FORWARD(TaskStats, stats(task)); }
 
  private:
@@ -176,9 +179,12 @@ class FaultyStore final : public Store {
 };
 
 #undef FORWARD
+#undef FORWARD_ABOUT
 
 }  // namespace
 
-std::unique_ptr<Store> faulty_store(Store& real, Faults faults) { return std::make_unique<FaultyStore>(real, faults); }
+std::unique_ptr<Store> faulty_store(Store& real, const Faults& faults) {
+  return std::make_unique<FaultyStore>(real, faults);
+}
 
 }  // namespace scheduler::simulation

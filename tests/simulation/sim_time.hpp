@@ -1,7 +1,7 @@
 // simulation/sim_time.hpp — time that passes only when nothing else is left to do.
 //
 // One thread, one io_context: everything that can go on goes on; then the clock jumps to the next event. Equal seeds
-// give equal histories.
+// give equal histories. The wall clock is the store's; it may be set forward and back, time itself may not.
 #pragma once
 
 #include "core/clock.hpp"
@@ -12,6 +12,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -20,27 +21,35 @@ namespace scheduler::simulation {
 
 class SimTime final : public Clock, public Timer {
  public:
-  explicit SimTime(TimePoint start) : start_(start) {}
+  explicit SimTime(TimePoint start) : start_(start), latest_(start) {}
   ~SimTime() override { pending_.clear(); }
 
   [[nodiscard]] asio::io_context& io() { return io_; }
-  [[nodiscard]] TimePoint now() const override { return start_ + elapsed_; }
+  [[nodiscard]] TimePoint now() const override { return start_ + elapsed_ + set_by_; }
   // Not zero at the start, so that "never" and "at the beginning" differ.
   [[nodiscard]] Micros elapsed() const override { return elapsed_ + std::chrono::hours{1}; }
 
-  // Runs until `until`, or until `stop` says so; checked between events.
-  void run_until(TimePoint until, const std::function<bool()>& stop = [] { return false; }) {
+  void set_wall_clock(Micros by) {
+    latest_ = latest();
+    set_by_ += by;
+  }
+  // The latest time that the wall clock has ever shown: what was due once stays due.
+  [[nodiscard]] TimePoint latest() const { return std::max(latest_, now()); }
+
+  // Lives for `duration`, or until `stop` says so; checked between events.
+  void run_for(Micros duration, const std::function<bool()>& stop = [] { return false; }) {
+    const auto end = elapsed_ + duration;
     for (;;) {
       io_.restart();
       io_.poll();
       if (stop()) return;
-      if (pending_.empty() || start_ + pending_.begin()->first.first > until) break;
+      if (pending_.empty() || pending_.begin()->first.first > end) break;
       elapsed_ = std::max(elapsed_, pending_.begin()->first.first);
       auto resume = std::move(pending_.begin()->second);
       pending_.erase(pending_.begin());
       asio::post(io_, std::move(resume));
     }
-    elapsed_ = std::max(elapsed_, until - start_);
+    elapsed_ = std::max(elapsed_, end);
   }
 
   asio::awaitable<void> sleep(Micros duration) override {
@@ -99,8 +108,10 @@ class SimTime final : public Clock, public Timer {
     Key key_{};
   };
 
-  TimePoint start_;
+  const TimePoint start_;
+  TimePoint latest_;
   Micros elapsed_{0};
+  Micros set_by_{0};
   std::uint64_t next_ = 0;
   asio::io_context io_{1};
   std::map<Key, Resume> pending_, hanging_;  // die before io_: they own coroutine frames

@@ -31,6 +31,11 @@ Exit exit_of(ErrorKind kind) {
     case ErrorKind::PayloadTooLarge:
     case ErrorKind::Config:
       return Exit::refused;
+    case ErrorKind::Unauthenticated:
+    case ErrorKind::InvalidToken:
+    case ErrorKind::Forbidden:
+      return Exit::auth;
+    case ErrorKind::RateLimited:
     case ErrorKind::Unavailable:
     case ErrorKind::Timeout:
       return Exit::unreachable;

@@ -74,8 +74,8 @@ constexpr auto kRoutes = std::to_array<Route>({
     {"GET", "/api/task-runs/{id}", get_run, Permission::task_read},
     {"GET", "/api/runs/{id}/attempts", list_attempts, Permission::task_read},
     {"GET", "/api/runs/{id}/why", explain_run, Permission::task_read},
-    {"POST", "/api/runs/{id}/cancel", cancel_run, Permission::task_write},
-    {"POST", "/api/runs/{id}/retry", retry_run, Permission::task_write},
+    {"POST", "/api/runs/{id}/cancel", cancel_run, {Permission::task_write, Object::run}},
+    {"POST", "/api/runs/{id}/retry", retry_run, {Permission::task_write, Object::run}},
 });
 
 }  // namespace

@@ -89,7 +89,11 @@ Async<Tokens> AuthService::login(std::string name, std::string password, Origin 
   CO_TRY(const auto stored, ports_.accounts.users().find(name));
   CO_TRY(const bool right,
          ports_.passwords.verify(bounded(std::move(password)), stored ? stored->password_hash : nobodys_hash_));
-  if (!stored || !right || stored->user.disabled) co_return wrong_password();
+  if (!stored || !right || stored->user.disabled) {
+    // Not what was typed: people mistake the fields, and then it is a password.
+    log::warning("login refused", {{"user", stored ? stored->user.name : "unknown"}, {"address", from.address}});
+    co_return wrong_password();
+  }
   throttle_.succeeded(name, from.address);
   co_return co_await open_session(stored->user.id, std::move(from));
 }

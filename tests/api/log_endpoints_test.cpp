@@ -187,7 +187,8 @@ TEST(StreamLogs, ServerThatStops_EndsTheStream) {
 TEST(StreamLogs, Http10_IsFramedByTheEndOfTheConnection) {
   const LiveServer server;
   RawClient client(server.port());
-  client.send("GET /api/runs/1/logs/stream HTTP/1.0\r\nHost: localhost\r\n\r\n");
+  client.send("GET /api/runs/1/logs/stream HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer " + admin_token() +
+              "\r\n\r\n");
   const auto all = client.read_all();
   EXPECT_FALSE(all.contains("chunked"));
   EXPECT_TRUE(all.contains("\r\n\r\nid: 1:2\n")) << all;

@@ -76,6 +76,14 @@ Async<void> identify(const Context& context, const Access& access, Request& requ
   co_return SchedulerResult<void>{};
 }
 
+Async<void> admit_again(const Context& context, const Access& access, Request& request) {
+  if (!request.principal) co_return SchedulerResult<void>{};
+  CO_UNWRAP(auto credential, credential_of(request));
+  CO_TRY(request.principal,
+         context.services.accounts.auth.authenticate_again(*request.principal, credential.value_or("")));
+  co_return co_await authorise(context, access, request);
+}
+
 Async<void> authorise(const Context& context, const Access& access, const Request& request) {
   if (access.permission == Permission::none) co_return SchedulerResult<void>{};
   const auto grant = grant_of(*request.principal, access.permission);

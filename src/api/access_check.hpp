@@ -14,6 +14,9 @@ namespace scheduler::api {
 // Sets request.principal, unless anybody may use the route. Unauthenticated or InvalidToken.
 [[nodiscard]] Async<void> identify(const Context& context, const Access& access, Request& request);
 
+// Whether who began this request may still go on with it: a long one must not outlive a logout or a lost role.
+[[nodiscard]] Async<void> admit_again(const Context& context, const Access& access, Request& request);
+
 // May the principal use the route on this object? Forbidden.
 [[nodiscard]] Async<void> authorise(const Context& context, const Access& access, const Request& request);
 

@@ -139,17 +139,25 @@ Async<Principal> AuthService::by_token(std::string token) {
   if (const auto fault = domain::claims_fault(claims, ports_.clock.now()))
     co_return fail(ErrorKind::InvalidToken,
                    fmt::format("the access token does not count: {}; log in again, or refresh it", *fault));
-  const auto name = fmt::format("session {}", claims.session.value);
+  co_return co_await by_session(claims.user, claims.session);
+}
+
+Async<Principal> AuthService::authenticate_again(Principal who, std::string credential) {
+  return who.session ? by_session(who.user, *who.session) : by_key(std::move(credential));
+}
+
+Async<Principal> AuthService::by_session(UserId id, SessionId session) {
+  const auto name = fmt::format("session {}", session.value);
   if (const auto* known = recall(name, kFresh)) co_return known->who;
-  const auto user = co_await ports_.accounts.sessions().owner_of(claims.session);
+  const auto user = co_await ports_.accounts.sessions().owner_of(session);
   if (!user) {
     const auto* known = is_retryable(user.error().kind) ? recall(name, kStale) : nullptr;
     if (known == nullptr) co_return std::unexpected(user.error());
     co_return known->who;
   }
-  if (user->id != claims.user)
+  if (user->id != id)
     co_return fail(ErrorKind::InvalidToken, "the access token does not belong to its session; log in again");
-  Principal who{.user = user->id, .name = user->name, .role = user->role, .session = claims.session};
+  Principal who{.user = user->id, .name = user->name, .role = user->role, .session = session};
   remember(name, {.who = who, .secret_digest = {}});
   co_return who;
 }

@@ -64,6 +64,10 @@ class AuthService {
   // Who sends this, an access token or an API key? InvalidToken.
   Async<domain::Principal> authenticate(std::string credential);
 
+  // The same caller, later in a request that goes on for long. An access token may expire meanwhile; its session may
+  // not end. InvalidToken.
+  Async<domain::Principal> authenticate_again(domain::Principal who, std::string credential);
+
   Async<void> logout(domain::Principal who);  // of a session; an API key has none: Conflict
   Async<std::vector<domain::LoginSession>> sessions(domain::Principal who);
   Async<void> end_session(domain::Principal who, SessionId id);  // NotFound
@@ -83,6 +87,7 @@ class AuthService {
   Async<Tokens> open_session(UserId user, Origin from);
   SchedulerResult<void> throttle(const std::string& name, const Origin& from);
   Async<domain::Principal> by_token(std::string token);
+  Async<domain::Principal> by_session(UserId user, SessionId session);
   Async<domain::Principal> by_key(std::string text);
   Async<domain::AccessClaims> claims_of(std::string token);
   Async<void> load_keys();

@@ -46,10 +46,9 @@ Outcome<std::string> Session::url() const {
 Outcome<ApiClient> Session::api() const {
   TRY(auto at, url());
   TRY(auto key, given_key());
-  if (key.empty()) {
-    TRY(key, access_token(at));
-  }
-  return ApiClient(std::move(at), std::move(key));
+  if (!key.empty()) return ApiClient(std::move(at), std::move(key));
+  auto token = [this, at]() { return access_token(at); };
+  return ApiClient(std::move(at), std::move(token));
 }
 
 Outcome<std::string> Session::given_key() const {

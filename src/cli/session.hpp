@@ -24,8 +24,8 @@ class Session {
   [[nodiscard]] Output output() const;
   // Where the scheduler is. Failure: usage for a URL that is none.
   [[nodiscard]] Outcome<std::string> url() const;
-  // With the key that was given, else with the login of `auth login`, refreshed when it is due. Failure: usage for a
-  // key file that cannot be read; auth for a login that has ended.
+  // With the key that was given, else with the login of `auth login`, refreshed whenever it is due; the session
+  // outlives it. Failure: usage for a key file that cannot be read.
   [[nodiscard]] Outcome<ApiClient> api() const;
   // The variable's value; nothing when it is not set, or empty.
   [[nodiscard]] std::optional<std::string> variable(const std::string& name) const;

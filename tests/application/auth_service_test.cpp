@@ -125,6 +125,18 @@ TEST_F(AuthServiceTest, Authenticate_AccessToken_CountsForTenMinutes) {
   EXPECT_EQ(kind(world.auth.authenticate("")), ErrorKind::InvalidToken);
 }
 
+// Of a request that goes on for longer than its token lives.
+TEST_F(AuthServiceTest, AuthenticateAgain_TokenHasExpired_AsksForTheSessionAlone) {
+  begin();
+  const auto tokens = log_in();
+  const auto who = ok(world.auth.authenticate(tokens.access));
+  clock.advance(1h);
+  EXPECT_EQ(kind(world.auth.authenticate(tokens.access)), ErrorKind::InvalidToken);
+  EXPECT_EQ(ok(world.auth.authenticate_again(who, tokens.access)).name, "root1");
+  ok(world.auth.logout(who));
+  EXPECT_EQ(kind(world.auth.authenticate_again(who, tokens.access)), ErrorKind::InvalidToken);
+}
+
 TEST_F(AuthServiceTest, Authenticate_TokenOfAnotherProcess_CountsWithoutASharedSecret) {
   begin();
   auto other = other_process();

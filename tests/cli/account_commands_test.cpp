@@ -94,6 +94,19 @@ TEST_F(AccountCommands, AnyCommand_LoginHasEnded_SaysSoAndForgetsIt) {
   EXPECT_EQ(file(), "{}\n");
 }
 
+// `run wait` asks again and again, for hours if need be, and an access token counts for ten minutes.
+TEST_F(AccountCommands, RunWait_LongerThanAnAccessToken_IsRefreshedMeanwhile) {
+  log_in();
+  server.data("POST /auth/refresh", tokens("access-2", "refresh-2"));
+  server.data("GET /api/runs/1?wait=30", R"({"id":1,"state":"running"})");
+  World world{.environment = {{"XDG_STATE_HOME", home.file("state")}}};
+  world.step = Seconds{60};
+  run_cli_on(server, {"run", "wait", "1", "--timeout", "30m"}, world);
+  const auto lines = server.lines();
+  EXPECT_LT(lines.find("GET /api/runs/1?wait=30"), lines.find("POST /auth/refresh")) << lines;
+  EXPECT_EQ(authorization(), "Bearer access-2") << lines;
+}
+
 TEST_F(AccountCommands, AnyCommand_KeyIsGiven_IsUsedInsteadOfTheLogin) {
   log_in();
   run({"auth", "status", "--api-key", "sch_key"});

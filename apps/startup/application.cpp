@@ -205,8 +205,8 @@ void Application::tell_setup_link(std::string_view token, unsigned short port) c
   if (host == "0.0.0.0" || host == "::") host = "127.0.0.1";
   if (host.contains(':')) host = "[" + host + "]";
   const auto text = fmt::format(
-      "\nThere is no account yet. Make the first one, an admin, within 15 minutes (a restart prints a new link):\n\n"
-      "  scheduler-cli auth setup 'http://{}:{}/auth/setup#{}' NAME\n\n",
+      "There is no account yet. Make the first one, an admin, within 15 minutes (a restart prints a new link):\n"
+      "  scheduler-cli auth setup 'http://{}:{}/auth/setup#{}' NAME\n",
       host, port, token);
   std::fputs(text.c_str(), stderr);
 }

@@ -17,7 +17,7 @@ struct Context {
   HttpLimits limits;
   TimePoint started_at{};
   TrustedProxies proxies = {};
-  std::shared_ptr<RateLimits> rates = {};
+  std::shared_ptr<RateLimits> rates = std::make_shared<RateLimits>(0);  // never null; 0: none
   bool leaving = false;  // the process is about to stop; who can go elsewhere should
 };
 

@@ -24,6 +24,7 @@ RUN apt-get update \
         libpq5 \
         libprometheus-cpp-core1.0 \
         librabbitmq4 \
+        libsodium23 \
         libspdlog1.10 \
         libsqlite3-0 \
         libstdc++6 \

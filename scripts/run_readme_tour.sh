@@ -49,6 +49,11 @@ for _ in $(seq 100); do
 done
 curl -fsS "$SCHEDULER_API_URL/health/ready" >/dev/null
 
+# What a person reads off the terminal and types.
+SETUP_LINK=$(grep -o "http://[^']*/auth/setup#[A-Za-z0-9_-]*" "$scratch/server.log")
+export SETUP_LINK HOME=$scratch
+echo "a sentence for the tour" >"$scratch/password.txt"
+
 (cd "$scratch" && bash -euxo pipefail "$scratch/tour.sh")
 
 kill -INT "$server"

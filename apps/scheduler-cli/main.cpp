@@ -7,8 +7,39 @@
 #include "infrastructure/system_time_zones.hpp"
 
 #include <cstdlib>
+#include <fcntl.h>
+#include <fstream>
 #include <iostream>
+#include <optional>
+#include <string>
+#include <termios.h>
 #include <unistd.h>
+
+namespace {
+
+// Of the terminal itself: standard input may be a pipe with something else.
+std::optional<std::string> ask_on_terminal(const std::string& prompt) {
+  std::fstream terminal("/dev/tty");
+  const int fd = ::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+  termios before{};
+  if (!terminal || fd < 0 || ::tcgetattr(fd, &before) != 0) {
+    if (fd >= 0) ::close(fd);
+    return std::nullopt;
+  }
+  auto silent = before;
+  silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+  ::tcsetattr(fd, TCSAFLUSH, &silent);
+  terminal << prompt << std::flush;
+  std::string typed;
+  const bool read = static_cast<bool>(std::getline(terminal, typed));
+  ::tcsetattr(fd, TCSAFLUSH, &before);
+  ::close(fd);
+  std::cerr << '\n';
+  if (!read) return std::nullopt;
+  return typed;
+}
+
+}  // namespace
 
 int main(int argc, char** argv) {
   using namespace scheduler;
@@ -16,7 +47,8 @@ int main(int argc, char** argv) {
   const infrastructure::SystemClock clock;
   const infrastructure::SystemTimeZones zones;
   auto environment = config::scheduler_environment();
-  if (const char* no_colour = std::getenv("NO_COLOR")) environment["NO_COLOR"] = no_colour;
+  for (const char* name : {"NO_COLOR", "HOME", "XDG_STATE_HOME"})
+    if (const char* value = std::getenv(name)) environment[name] = value;
   return cli::run_cli(argc, argv,
                       {.zones = zones,
                        .clock = clock,
@@ -27,5 +59,6 @@ int main(int argc, char** argv) {
                        .open_schema = infrastructure::open_schema,
                        .environment = std::move(environment),
                        .out_is_terminal = ::isatty(STDOUT_FILENO) == 1,
-                       .err_is_terminal = ::isatty(STDERR_FILENO) == 1});
+                       .err_is_terminal = ::isatty(STDERR_FILENO) == 1,
+                       .ask_secret = ask_on_terminal});
 }

@@ -1,10 +1,15 @@
 #include "api/http_server.hpp"
 #include "application/service_factory.hpp"
+#include "config/bind_address.hpp"
 #include "core/log.hpp"
 #include "core/task_group.hpp"
 #include "core/version.hpp"
 #include "dispatcher/dispatcher.hpp"
 #include "infrastructure/asio_timer.hpp"
+#include "infrastructure/auth/argon2_hasher.hpp"
+#include "infrastructure/auth/ed25519_signer.hpp"
+#include "infrastructure/auth/key_file.hpp"
+#include "infrastructure/auth/sodium_secrets.hpp"
 #include "infrastructure/executors/executor_parameters.hpp"
 #include "infrastructure/executors/executor_registry.hpp"
 #include "infrastructure/message_queue_factory.hpp"
@@ -76,6 +81,22 @@ SchedulerResult<void> check_mode(const config::AppConfig& settings, AppMode mode
   return {};
 }
 
+// Who may use the API, over the store.
+struct Accounts {
+  Accounts(application::Store& store, std::string_view signing_key, const Clock& clock)
+      : signer(signing_key),
+        auth({store.accounts(), passwords, secrets, signer, clock}),
+        users(store.accounts(), passwords, auth),
+        keys(store.accounts(), secrets, auth) {}
+
+  infrastructure::Argon2Hasher passwords{{}};
+  infrastructure::SodiumSecrets secrets;
+  infrastructure::Ed25519Signer signer;
+  application::AuthService auth;
+  application::UserService users;
+  application::ApiKeyService keys;
+};
+
 class Application {
  public:
   Application(const config::AppConfig& settings, AppMode mode, std::string_view name)
@@ -91,6 +112,8 @@ class Application {
 
   SchedulerResult<void> check_broker();
   SchedulerResult<void> build_api();
+  Async<void> start_api();
+  void tell_setup_link(std::string_view token, unsigned short port) const;
   void build_dispatcher();
   SchedulerResult<void> build_worker();
   asio::awaitable<void> serve();
@@ -123,6 +146,7 @@ class Application {
     std::unique_ptr<application::WorkerService> workers;
     std::unique_ptr<application::SystemService> system;
   } services_;
+  std::unique_ptr<Accounts> accounts_;
   std::unique_ptr<dispatcher::Dispatcher> dispatcher_;
   std::unique_ptr<worker::Worker> worker_;
   std::unique_ptr<api::HttpServer> server_;
@@ -172,13 +196,44 @@ SchedulerResult<void> Application::build_api() {
   const application::ServiceFactory factory({*store_, *queue_, zones_, parameters_, clock_, timer_});
   services_ = {factory.create_task_service(), factory.create_task_control_service(), factory.create_run_service(),
                factory.create_worker_service(), factory.create_system_service()};
-  server_ =
-      std::make_unique<api::HttpServer>(io_, settings_,
-                                        api::ApiServices{*services_.tasks, *services_.control, *services_.runs,
-                                                         *services_.workers, *services_.system, metrics_, clock_});
-  TRY(const auto port, server_->start());
-  log::info("listening", {{"port", port}});
+  TRY(const auto signing_key, infrastructure::load_or_make_key(settings_.data_dir + "/keys/access-tokens.key"));
+  accounts_ = std::make_unique<Accounts>(*store_, signing_key, clock_);
+  server_ = std::make_unique<api::HttpServer>(io_, settings_,
+                                              api::ApiServices{*services_.tasks,
+                                                               *services_.control,
+                                                               *services_.runs,
+                                                               *services_.workers,
+                                                               *services_.system,
+                                                               metrics_,
+                                                               clock_,
+                                                               {accounts_->auth, accounts_->users, accounts_->keys}});
   return {};
+}
+
+// Nobody is let in before it is known who may be.
+Async<void> Application::start_api() {
+  const auto& auth = settings_.auth;
+  application::FirstAdmin first{.name = auth.bootstrap_admin_name, .password = {}};
+  if (!auth.bootstrap_admin_password.empty()) first.password = auth.bootstrap_admin_password;
+  CO_TRY(const auto setup_token, accounts_->auth.begin(std::move(first)));
+  CO_UNWRAP(const auto port, server_->start());
+  log::info("listening", {{"port", port}});
+  if (setup_token) tell_setup_link(*setup_token, port);
+  co_return SchedulerResult<void>{};
+}
+
+// To the terminal and not into the log, which others may read. The token stands behind the '#': no browser sends it, so
+// it is in no access log.
+void Application::tell_setup_link(std::string_view token, unsigned short port) const {
+  const auto bound = config::parse_bind_address(settings_.api.bind_address);
+  auto host = bound ? bound->host : "127.0.0.1";
+  if (host == "0.0.0.0" || host == "::") host = "127.0.0.1";
+  if (host.contains(':')) host = "[" + host + "]";
+  const auto text = fmt::format(
+      "There is no account yet. Make the first one, an admin, within 15 minutes (a restart prints a new link):\n"
+      "  scheduler-cli auth setup 'http://{}:{}/auth/setup#{}' NAME\n",
+      host, port, token);
+  std::fputs(text.c_str(), stderr);
 }
 
 void Application::build_dispatcher() {
@@ -237,6 +292,14 @@ void Application::on_signal() {
 
 asio::awaitable<void> Application::serve() {
   TaskGroup parts(io_, timer_);
+  if (server_)
+    if (const auto started = co_await start_api(); !started) {
+      std::fprintf(stderr, "%s: cannot start: %s\n", std::string(name_).c_str(), started.error().message.c_str());
+      exit_code_ = 1;
+      signals_.cancel();
+      io_.stop();
+      co_return;
+    }
   if (dispatcher_ && settings_.message_queue.type == "embedded") {
     const auto retired = co_await dispatcher_->retire_known_workers();
     if (!retired) log::warning("workers of an earlier start are not retired yet", {{"why", retired.error().message}});

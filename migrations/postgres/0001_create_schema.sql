@@ -5,6 +5,7 @@
 
 CREATE TABLE tasks (
   id                   BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  owner_id             BIGINT,  -- a user; no foreign key: an account that is gone leaves its tasks
   name                 TEXT COLLATE "C" NOT NULL,
   description          TEXT NOT NULL,
   task_type            TEXT COLLATE "C" NOT NULL,
@@ -229,4 +230,66 @@ CREATE TABLE dispatchers (
 CREATE TABLE write_checks (
   id         INTEGER PRIMARY KEY CHECK (id = 1),
   checked_at TIMESTAMPTZ NOT NULL
+);
+
+-- Accounts. Of secrets there are digests only, of passwords the text of Argon2id.
+CREATE TABLE users (
+  id            BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  name          TEXT COLLATE "C" NOT NULL,
+  role          TEXT NOT NULL CHECK (role IN ('admin', 'operator', 'user', 'viewer', 'worker')),
+  disabled      BOOLEAN NOT NULL DEFAULT false,
+  password_hash TEXT NOT NULL,
+  created_at    TIMESTAMPTZ NOT NULL,
+  updated_at    TIMESTAMPTZ NOT NULL,
+  removed_at    TIMESTAMPTZ
+);
+CREATE UNIQUE INDEX users_name ON users (name) WHERE removed_at IS NULL;
+
+-- What the links for the first account are good for.
+CREATE TABLE setup_tokens (
+  digest     TEXT COLLATE "C" PRIMARY KEY,
+  expires_at TIMESTAMPTZ NOT NULL
+);
+
+CREATE TABLE login_sessions (
+  id         BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  user_id    BIGINT NOT NULL REFERENCES users (id),
+  created_at TIMESTAMPTZ NOT NULL,
+  used_at    TIMESTAMPTZ NOT NULL,
+  expires_at TIMESTAMPTZ NOT NULL,
+  ended_at   TIMESTAMPTZ,
+  end_reason TEXT NOT NULL DEFAULT '',
+  address    TEXT NOT NULL,
+  agent      TEXT NOT NULL
+);
+CREATE INDEX login_sessions_of_user ON login_sessions (user_id, id) WHERE ended_at IS NULL;
+
+-- One that was used stays until it would have expired: seeing it again means that somebody has a copy.
+CREATE TABLE refresh_tokens (
+  digest     TEXT COLLATE "C" PRIMARY KEY,
+  session_id BIGINT NOT NULL REFERENCES login_sessions (id),
+  expires_at TIMESTAMPTZ NOT NULL,
+  used_at    TIMESTAMPTZ
+);
+CREATE INDEX refresh_tokens_expiry ON refresh_tokens (expires_at);
+
+CREATE TABLE api_keys (
+  id            BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  user_id       BIGINT NOT NULL REFERENCES users (id),
+  key_id        TEXT COLLATE "C" NOT NULL UNIQUE,
+  name          TEXT NOT NULL,
+  permissions   TEXT NOT NULL,  -- JSON array of texts
+  secret_digest TEXT NOT NULL,
+  created_at    TIMESTAMPTZ NOT NULL,
+  expires_at    TIMESTAMPTZ NOT NULL,
+  used_at       TIMESTAMPTZ,
+  revoked_at    TIMESTAMPTZ
+);
+CREATE INDEX api_keys_of_user ON api_keys (user_id, id) WHERE revoked_at IS NULL;
+
+-- The public halves of the keys that API processes sign access tokens with.
+CREATE TABLE signing_keys (
+  kid          TEXT COLLATE "C" PRIMARY KEY,
+  public_key   TEXT NOT NULL,
+  published_at TIMESTAMPTZ NOT NULL
 );

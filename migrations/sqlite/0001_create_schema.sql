@@ -4,6 +4,7 @@
 
 CREATE TABLE tasks (
   id                   INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again
+  owner_id             INTEGER,  -- a user; no foreign key: an account that is gone leaves its tasks
   name                 TEXT NOT NULL,
   description          TEXT NOT NULL,
   task_type            TEXT NOT NULL,
@@ -232,3 +233,65 @@ CREATE TABLE write_checks (
   id         INTEGER PRIMARY KEY CHECK (id = 1),
   checked_at INTEGER NOT NULL
 ) STRICT;
+
+-- Accounts. Of secrets there are digests only, of passwords the text of Argon2id.
+CREATE TABLE users (
+  id            INTEGER PRIMARY KEY AUTOINCREMENT,  -- never used again
+  name          TEXT NOT NULL,
+  role          TEXT NOT NULL CHECK (role IN ('admin', 'operator', 'user', 'viewer', 'worker')),
+  disabled      INTEGER NOT NULL DEFAULT 0,
+  password_hash TEXT NOT NULL,
+  created_at    INTEGER NOT NULL,
+  updated_at    INTEGER NOT NULL,
+  removed_at    INTEGER
+) STRICT;
+CREATE UNIQUE INDEX users_name ON users (name) WHERE removed_at IS NULL;
+
+-- What the links for the first account are good for.
+CREATE TABLE setup_tokens (
+  digest     TEXT PRIMARY KEY,
+  expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE login_sessions (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  user_id    INTEGER NOT NULL REFERENCES users (id),
+  created_at INTEGER NOT NULL,
+  used_at    INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  ended_at   INTEGER,
+  end_reason TEXT NOT NULL DEFAULT '',
+  address    TEXT NOT NULL,
+  agent      TEXT NOT NULL
+) STRICT;
+CREATE INDEX login_sessions_of_user ON login_sessions (user_id, id) WHERE ended_at IS NULL;
+
+-- One that was used stays until it would have expired: seeing it again means that somebody has a copy.
+CREATE TABLE refresh_tokens (
+  digest     TEXT PRIMARY KEY,
+  session_id INTEGER NOT NULL REFERENCES login_sessions (id),
+  expires_at INTEGER NOT NULL,
+  used_at    INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX refresh_tokens_expiry ON refresh_tokens (expires_at);
+
+CREATE TABLE api_keys (
+  id            INTEGER PRIMARY KEY AUTOINCREMENT,
+  user_id       INTEGER NOT NULL REFERENCES users (id),
+  key_id        TEXT NOT NULL UNIQUE,
+  name          TEXT NOT NULL,
+  permissions   TEXT NOT NULL,  -- JSON array of texts
+  secret_digest TEXT NOT NULL,
+  created_at    INTEGER NOT NULL,
+  expires_at    INTEGER NOT NULL,
+  used_at       INTEGER,
+  revoked_at    INTEGER
+) STRICT;
+CREATE INDEX api_keys_of_user ON api_keys (user_id, id) WHERE revoked_at IS NULL;
+
+-- The public halves of the keys that API processes sign access tokens with.
+CREATE TABLE signing_keys (
+  kid          TEXT PRIMARY KEY,
+  public_key   TEXT NOT NULL,
+  published_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -1,9 +1,12 @@
 // api/context.hpp — what every route may use.
 #pragma once
 
+#include "api/client_address.hpp"
 #include "api/http_message.hpp"
 #include "api/http_server.hpp"
+#include "api/rate_limits.hpp"
 
+#include <memory>
 #include <string>
 
 namespace scheduler::api {
@@ -13,6 +16,8 @@ struct Context {
   config::AppConfig config;
   HttpLimits limits;
   TimePoint started_at{};
+  TrustedProxies proxies = {};
+  std::shared_ptr<RateLimits> rates = std::make_shared<RateLimits>(0);  // never null; 0: none
   bool leaving = false;  // the process is about to stop; who can go elsewhere should
 };
 

@@ -26,6 +26,13 @@ int status_of(ErrorKind kind) {
     case ErrorKind::WorkerNotFound:
     case ErrorKind::NotFound:
       return 404;
+    case ErrorKind::Unauthenticated:
+    case ErrorKind::InvalidToken:
+      return 401;
+    case ErrorKind::Forbidden:
+      return 403;
+    case ErrorKind::RateLimited:
+      return 429;
     case ErrorKind::MethodNotAllowed:
       return 405;
     case ErrorKind::DuplicateTaskName:
@@ -66,6 +73,8 @@ std::string_view reason_phrase(int status) {
       return "Not Modified";
     case 400:
       return "Bad Request";
+    case 401:
+      return "Unauthorized";
     case 403:
       return "Forbidden";
     case 404:
@@ -102,7 +111,7 @@ Problem problem_of(const SchedulerError& error) {
   if (status == 500)
     return {status, code_of(error.kind),
             "something went wrong inside the server; its log tells what, under request_id"};
-  return {status, code_of(error.kind), error.message, error.fields};
+  return {status, code_of(error.kind), error.message, error.fields, error.retry_after};
 }
 
 Reply problem_reply(const Problem& problem, const Request& request, TimePoint now, std::string_view data) {
@@ -125,6 +134,12 @@ Reply problem_reply(const Problem& problem, const Request& request, TimePoint no
   Reply reply{.status = problem.status, .body = json.take(), .content_type = "application/problem+json"};
   if (problem.status == 429) reply.headers.emplace_back("Retry-After", "5");  // runs begin all the time
   if (problem.status == 503) reply.headers.emplace_back("Retry-After", "1");
+  if (problem.retry_after) reply.headers.emplace_back("Retry-After", std::to_string(problem.retry_after->count()));
+  if (problem.status == 401) {
+    const bool refused = problem.code == code_of(ErrorKind::InvalidToken);
+    reply.headers.emplace_back("WWW-Authenticate", refused ? R"(Bearer realm="scheduler", error="invalid_token")"
+                                                           : R"(Bearer realm="scheduler")");
+  }
   return reply;
 }
 

@@ -16,6 +16,7 @@ struct Problem {
   std::string_view code = "INTERNAL_ERROR";
   std::string detail;  // the sentence for people
   std::vector<FieldError> fields = {};
+  std::optional<Seconds> retry_after = {};
 };
 
 [[nodiscard]] int status_of(ErrorKind kind);

@@ -10,13 +10,6 @@
 namespace scheduler::api {
 namespace {
 
-SchedulerResult<std::int64_t> number_in_path(const Request& request) {
-  const auto& text = request.parameters.at(0);
-  if (const auto number = parse_integer(text, 1, kIdMax)) return *number;
-  const auto message = fmt::format("must be a whole number between 1 and {}", kIdMax);
-  return fail(ErrorKind::Validation, "the id in the path " + message, {{"id", message}});
-}
-
 std::string_view trimmed(std::string_view text) {
   const auto begin = text.find_first_not_of(" \t");
   if (begin == std::string_view::npos) return {};
@@ -25,13 +18,20 @@ std::string_view trimmed(std::string_view text) {
 
 }  // namespace
 
+SchedulerResult<std::int64_t> id_in_path(const Request& request) {
+  const auto& text = request.parameters.at(0);
+  if (const auto number = parse_integer(text, 1, kIdMax)) return *number;
+  const auto message = fmt::format("must be a whole number between 1 and {}", kIdMax);
+  return fail(ErrorKind::Validation, "the id in the path " + message, {{"id", message}});
+}
+
 SchedulerResult<TaskId> task_id(const Request& request) {
-  TRY(const auto number, number_in_path(request));
+  TRY(const auto number, id_in_path(request));
   return TaskId{number};
 }
 
 SchedulerResult<RunId> run_id(const Request& request) {
-  TRY(const auto number, number_in_path(request));
+  TRY(const auto number, id_in_path(request));
   return RunId{number};
 }
 

@@ -10,6 +10,7 @@
 namespace scheduler::api {
 
 // The {id} of the route. Validation unless it is a whole number from 1 to 2^53 - 1.
+[[nodiscard]] SchedulerResult<std::int64_t> id_in_path(const Request& request);
 [[nodiscard]] SchedulerResult<TaskId> task_id(const Request& request);
 [[nodiscard]] SchedulerResult<RunId> run_id(const Request& request);
 [[nodiscard]] SchedulerResult<WorkerId> worker_id(const Request& request);  // 1 to 255 bytes

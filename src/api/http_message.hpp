@@ -2,6 +2,7 @@
 #pragma once
 
 #include "core/async.hpp"
+#include "domain/access.hpp"
 
 #include <functional>
 #include <optional>
@@ -22,9 +23,13 @@ struct Request {
 
   // The headers that anybody here reads; nothing: not sent.
   std::optional<std::string_view> host, origin, content_type, if_match, if_none_match, idempotency_key, last_event_id;
+  std::optional<std::string_view> authorization, api_key, user_agent, forwarded_for;
+  bool credentials_twice = false;  // more than one header that says who asks
 
-  std::string id;                       // X-Request-Id
-  std::vector<std::string> parameters;  // values of the {…} of the route, decoded, in order
+  std::string id;                              // X-Request-Id
+  std::vector<std::string> parameters;         // values of the {…} of the route, decoded, in order
+  std::string client;                          // the address that asks, behind the proxies that we trust
+  std::optional<domain::Principal> principal;  // who asks; nothing: anybody, on a route that anybody may use
 };
 
 // Where a reply without an end in sight goes.

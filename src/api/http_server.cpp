@@ -51,7 +51,7 @@ asio::awaitable<void> sweep_loop(std::shared_ptr<ServerState> server) {
   }
 }
 
-SchedulerResult<tcp::endpoint> loopback_endpoint(const std::string& bind_address) {
+SchedulerResult<tcp::endpoint> endpoint_of(const std::string& bind_address) {
   const auto refuse = [&](std::string_view why) {
     return fail(ErrorKind::Config,
                 fmt::format("api.bind_address '{}' {}; for example 127.0.0.1:8080 or [::1]:8080", bind_address, why));
@@ -66,8 +66,6 @@ SchedulerResult<tcp::endpoint> loopback_endpoint(const std::string& bind_address
   ErrorCode ec;
   const auto address = asio::ip::make_address(host, ec);
   if (ec) return refuse("names no host");
-  if (!address.is_loopback())
-    return refuse("is not a loopback address: anybody on the network could use the API, and there are no accounts yet");
   return tcp::endpoint(address, static_cast<unsigned short>(*port));
 }
 
@@ -112,7 +110,8 @@ class HttpServer::Impl {
 
 SchedulerResult<unsigned short> HttpServer::Impl::start() {
   const auto& address = state_->context.config.api.bind_address;
-  TRY(const auto endpoint, loopback_endpoint(address));
+  TRY(const auto endpoint, endpoint_of(address));
+  TRY(state_->context.proxies, TrustedProxies::parse(state_->context.config.api.trusted_proxies));
   if (const auto ec = listen_on(state_->acceptor, endpoint)) {
     ErrorCode ignored;
     state_->acceptor.close(ignored);
@@ -148,8 +147,12 @@ asio::awaitable<void> HttpServer::Impl::stop(Millis grace) {
   abort_all();
 }
 
-HttpServer::HttpServer(asio::io_context& io, config::AppConfig config, ApiServices services, HttpLimits limits)
-    : impl_(std::make_unique<Impl>(io, Context{.services = services, .config = std::move(config), .limits = limits})) {}
+HttpServer::HttpServer(asio::io_context& io, const config::AppConfig& config, ApiServices services, HttpLimits limits)
+    : impl_(
+          std::make_unique<Impl>(io, Context{.services = services,
+                                             .config = config,
+                                             .limits = limits,
+                                             .rates = std::make_shared<RateLimits>(config.api.requests_per_second)})) {}
 
 HttpServer::~HttpServer() = default;
 

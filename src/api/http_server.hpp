@@ -1,14 +1,17 @@
 // api/http_server.hpp — the REST API over HTTP/1.1. The contract is docs/openapi.yaml.
 //
-// Until accounts exist it listens on loopback only, and answers only requests that name a loopback host and come from
-// no other web page (Host and Origin are checked), so that a browser cannot be talked into using it.
+// There is no open mode: all but a few routes (health, metrics, the contract, logging in) need credentials, and a
+// request that comes from another web page (Origin) is refused whatever it brings.
 #pragma once
 
+#include "application/api_key_service.hpp"
+#include "application/auth_service.hpp"
 #include "application/ports/metrics.hpp"
 #include "application/run_service.hpp"
 #include "application/system_service.hpp"
 #include "application/task_control_service.hpp"
 #include "application/task_service.hpp"
+#include "application/user_service.hpp"
 #include "application/worker_service.hpp"
 #include "config/app_config.hpp"
 #include "core/async.hpp"
@@ -18,6 +21,12 @@
 
 namespace scheduler::api {
 
+struct ApiAccounts {
+  application::AuthService& auth;
+  application::UserService& users;
+  application::ApiKeyService& keys;
+};
+
 struct ApiServices {
   application::TaskService& tasks;
   application::TaskControlService& control;
@@ -26,6 +35,7 @@ struct ApiServices {
   application::SystemService& system;
   application::Metrics& metrics;
   const Clock& clock;
+  ApiAccounts accounts;
 };
 
 // What a client may take of the server. Not settings: tests make them small.
@@ -43,10 +53,10 @@ struct HttpLimits {
 class HttpServer {
  public:
   // `config` is copied; services and loop outlive the server.
-  HttpServer(asio::io_context& io, config::AppConfig config, ApiServices services, HttpLimits limits = {});
+  HttpServer(asio::io_context& io, const config::AppConfig& config, ApiServices services, HttpLimits limits = {});
   ~HttpServer();
 
-  // Binds and starts to accept. Config for an address that is not loopback; Unavailable when it cannot be bound: the
+  // Binds and starts to accept. Config for an address that is none; Unavailable when it cannot be bound: the
   // message names address and cause. Returns the port.
   SchedulerResult<unsigned short> start();
 

@@ -75,6 +75,12 @@ Request request_of(const Message& message, ServerState& server) {
   request.if_none_match = header(message, http::field::if_none_match);
   request.idempotency_key = header(message, "Idempotency-Key");
   request.last_event_id = header(message, "Last-Event-ID");
+  request.authorization = header(message, http::field::authorization);
+  request.api_key = header(message, "X-API-Key");
+  request.credentials_twice = message.count(http::field::authorization) + message.count("X-API-Key") > 1;
+  request.user_agent = header(message, http::field::user_agent);
+  request.forwarded_for = header(message, "X-Forwarded-For");
+  if (message.count("X-Forwarded-For") > 1) request.forwarded_for.reset();  // whose is the last one? nobody can tell
   const auto id = header(message, "X-Request-Id");
   request.id = id && is_sane_id(*id) ? std::string(*id) : server.next_request_id();
   return request;
@@ -218,6 +224,9 @@ asio::awaitable<Session::After> Session::exchange() {
 
   const auto& message = parser.get();
   auto request = request_of(message, *server_);
+  ErrorCode gone;
+  if (const auto peer = socket_.remote_endpoint(gone); !gone)
+    request.client = server_->context.proxies.client_of(peer.address(), request.forwarded_for);
   phase_ = Phase::answering;
   wait_freely();
   if (ec) {

@@ -1,7 +1,7 @@
-// api/request_guard.hpp — who may talk to us at all, before any route is looked at.
+// api/request_guard.hpp — what no request may be, before any route is looked at.
 //
-// A browser on this machine can reach loopback on behalf of any web page. It always says which name it used (Host) and,
-// for anything that changes something, which page asked (Origin): both must be ours.
+// A browser can reach us on behalf of any web page, and for anything that changes something it says which page asked
+// (Origin): that must be the host the request is for (Host).
 #pragma once
 
 #include "api/error_reply.hpp"
@@ -13,10 +13,7 @@
 
 namespace scheduler::api {
 
-// localhost, 127.x.x.x or [::1], with or without a port.
-[[nodiscard]] bool is_loopback_host(std::string_view host);
-
-// 400 for a missing Host, 403 for a foreign Host or Origin; nothing: go on.
+// 400 for a missing Host, 403 for a foreign Origin; nothing: go on.
 [[nodiscard]] std::optional<Problem> check_origin(const Request& request);
 
 // 415 for a body that is not of the route's type, 400 for one that is missing or should not be there.

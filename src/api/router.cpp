@@ -52,8 +52,8 @@ std::string generalise(std::string_view path) {
 
 std::vector<Route> all_routes() {
   std::vector<Route> all;
-  for (const auto part :
-       {task_routes(), run_routes(), log_routes(), schedule_routes(), worker_routes(), system_routes()})
+  for (const auto part : {task_routes(), run_routes(), log_routes(), schedule_routes(), worker_routes(),
+                          system_routes(), auth_routes(), user_routes()})
     all.insert(all.end(), part.begin(), part.end());
   return all;
 }
@@ -65,7 +65,8 @@ Router::Router(std::vector<Route> routes) : routes_(std::move(routes)) {
 }
 
 SchedulerResult<RouteMatch> Router::match(std::string_view method, std::string_view path) const {
-  TRY(const auto got, decode(path));
+  TRY(auto got, decode(path));
+  if (got.size() > 2 && got[0] == "api" && got[1] == "auth") got.erase(got.begin());
   RouteMatch match;
   std::optional<std::string_view> chosen;  // the first path that fits; "/api/workers/stats" stands before "…/{id}"
   for (std::size_t i = 0; i < routes_.size(); ++i) {

@@ -4,6 +4,7 @@
 
 #include "api/context.hpp"
 #include "core/enum_names.hpp"
+#include "domain/access.hpp"
 
 #include <span>
 #include <string>
@@ -15,12 +16,23 @@ namespace scheduler::api {
 // Context and request outlive the await.
 using Handler = Async<Reply> (*)(const Context& context, const Request& request);
 
-// What the caller must be allowed to do, once there are accounts.
-enum class Permission { none, task_read, task_write, task_delete, worker_read, worker_write, system_read };
-constexpr auto enum_names(Permission) {
-  return std::to_array<std::string_view>(
-      {"none", "task_read", "task_write", "task_delete", "worker_read", "worker_write", "system_read"});
-}
+using domain::Permission;
+
+// Whose thing a route is about: what a role that may do something with its own things alone is asked for.
+enum class Object {
+  unknown,  // nobody's in particular: such roles may not use the route
+  created,  // what the request makes will be the caller's own
+  account,  // the caller's own account: the handler looks at nobody else's
+  task,     // the task whose id is in the path
+  run,      // the task of the run whose id is in the path
+};
+
+// What the caller must be allowed to do (domain/access.hpp). There is no default: a route without one does not compile.
+struct Access {
+  constexpr Access(Permission needed, Object of = Object::unknown) : permission(needed), object(of) {}
+  Permission permission;
+  Object object;
+};
 
 enum class BodyKind {
   none,         // absent, or {}
@@ -33,7 +45,7 @@ struct Route {
   std::string_view method;
   std::string_view path;  // "/api/tasks/{id}": a {…} stands for one segment
   Handler handler;
-  Permission permission = Permission::none;
+  Access access;
   BodyKind body = BodyKind::none;
 };
 
@@ -47,7 +59,8 @@ class Router {
  public:
   explicit Router(std::vector<Route> routes);
 
-  // Of paths that fit, the first of the table. Validation for a path that is not well encoded.
+  // Of paths that fit, the first of the table; /api/auth/… is another name for /auth/…. Validation for a path that is
+  // not well encoded.
   [[nodiscard]] SchedulerResult<RouteMatch> match(std::string_view method, std::string_view path) const;
   // A sentence for a path that nothing answers, with the nearest one that something does.
   [[nodiscard]] std::string explain_missing(std::string_view path) const;
@@ -64,6 +77,8 @@ class Router {
 [[nodiscard]] std::span<const Route> schedule_routes();
 [[nodiscard]] std::span<const Route> worker_routes();
 [[nodiscard]] std::span<const Route> system_routes();
+[[nodiscard]] std::span<const Route> auth_routes();
+[[nodiscard]] std::span<const Route> user_routes();
 
 // All of them.
 [[nodiscard]] const Router& api_router();

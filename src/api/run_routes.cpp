@@ -121,10 +121,10 @@ constexpr auto kRoutes = std::to_array<Route>({
     {"GET", "/api/runs/{id}/output", get_output, Permission::task_read},
     {"GET", "/api/runs/{id}/upstreams", list_upstreams, Permission::task_read},
     {"GET", "/api/runs/{id}/why", explain_run, Permission::task_read},
-    {"POST", "/api/runs/{id}/cancel", cancel_run, Permission::task_write},
-    {"POST", "/api/runs/{id}/retry", retry_run, Permission::task_write},
+    {"POST", "/api/runs/{id}/cancel", cancel_run, {Permission::task_write, Object::run}},
+    {"POST", "/api/runs/{id}/retry", retry_run, {Permission::task_write, Object::run}},
     {"GET", "/api/runs/{id}/group", get_group, Permission::task_read},
-    {"POST", "/api/runs/{id}/group/retry", retry_group, Permission::task_write},
+    {"POST", "/api/runs/{id}/group/retry", retry_group, {Permission::task_write, Object::run}},
 });
 
 }  // namespace

@@ -165,12 +165,12 @@ constexpr auto kRoutes = std::to_array<Route>({
     {"GET", "/api/system/stats", system_stats, Permission::system_read},
     {"GET", "/api/system/info", system_info, Permission::system_read},
     {"GET", "/api/system/config", system_config, Permission::system_read},
-    {"GET", "/health", ready},
-    {"GET", "/health/live", live},
-    {"GET", "/health/ready", ready},
-    {"GET", "/metrics", metrics},
-    {"GET", "/openapi.json", openapi_json},
-    {"GET", "/openapi.yaml", openapi_yaml},
+    {"GET", "/health", ready, Permission::none},
+    {"GET", "/health/live", live, Permission::none},
+    {"GET", "/health/ready", ready, Permission::none},
+    {"GET", "/metrics", metrics, Permission::none},
+    {"GET", "/openapi.json", openapi_json, Permission::none},
+    {"GET", "/openapi.yaml", openapi_yaml, Permission::none},
 });
 
 }  // namespace

@@ -12,7 +12,7 @@ namespace scheduler::api {
 namespace {
 
 constexpr auto kReadOnly =
-    std::to_array<std::string_view>({"id", "version", "created_at", "updated_at", "next_fire_at"});
+    std::to_array<std::string_view>({"id", "version", "owner_id", "created_at", "updated_at", "next_fire_at"});
 
 }  // namespace
 
@@ -239,6 +239,7 @@ void write_task(JsonWriter& json, const domain::Task& task) {
   json.begin_object().member("id", task.id);
   write_members(json, task.spec);
   json.member("version", task.version)
+      .member("owner_id", task.owner)
       .member("created_at", task.created_at)
       .member("updated_at", task.updated_at)
       .member("next_fire_at", task.next_fire_at)

@@ -9,8 +9,8 @@
 
 namespace scheduler::api {
 
-// id, version, created_at, updated_at and next_fire_at are the server's. A client that writes back what it has read
-// (PUT) may leave them in; in a new task they are a mistake.
+// id, version, owner_id, created_at, updated_at and next_fire_at are the server's. A client that writes back what it
+// has read (PUT) may leave them in; in a new task they are a mistake.
 enum class ReadOnlyFields { refuse, ignore };
 
 // Faults of single fields are in the draft, for the use case to add its own. Validation when there are no fields: the

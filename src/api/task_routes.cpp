@@ -72,6 +72,7 @@ Async<Reply> list_tasks(const Context& context, const Request& request) {
 Async<Reply> create_task(const Context& context, const Request& request) {
   CO_ENSURE(no_query(request));
   CO_UNWRAP(auto draft, read_task(request.body, ReadOnlyFields::refuse));
+  if (request.principal) draft.owner = request.principal->user;
   CO_TRY(const auto task, context.services.tasks.create(std::move(draft)));
   auto reply = task_reply(context, task, 201);
   reply.headers.emplace_back("Location", fmt::format("/api/tasks/{}", task.id.value));
@@ -222,14 +223,14 @@ Async<Reply> list_slots(const Context& context, const Request& request) {
 
 constexpr auto kRoutes = std::to_array<Route>({
     {"GET", "/api/tasks", list_tasks, Permission::task_read},
-    {"POST", "/api/tasks", create_task, Permission::task_write, BodyKind::json},
+    {"POST", "/api/tasks", create_task, {Permission::task_write, Object::created}, BodyKind::json},
     {"GET", "/api/tasks/{id}", get_task, Permission::task_read},
-    {"PUT", "/api/tasks/{id}", replace_task, Permission::task_write, BodyKind::json},
-    {"PATCH", "/api/tasks/{id}", patch_task, Permission::task_write, BodyKind::merge_patch},
-    {"DELETE", "/api/tasks/{id}", delete_task, Permission::task_delete},
-    {"POST", "/api/tasks/{id}/trigger", trigger_task, Permission::task_write, BodyKind::optional},
-    {"POST", "/api/tasks/{id}/pause", pause_task, Permission::task_write},
-    {"POST", "/api/tasks/{id}/resume", resume_task, Permission::task_write},
+    {"PUT", "/api/tasks/{id}", replace_task, {Permission::task_write, Object::task}, BodyKind::json},
+    {"PATCH", "/api/tasks/{id}", patch_task, {Permission::task_write, Object::task}, BodyKind::merge_patch},
+    {"DELETE", "/api/tasks/{id}", delete_task, {Permission::task_delete, Object::task}},
+    {"POST", "/api/tasks/{id}/trigger", trigger_task, {Permission::task_write, Object::task}, BodyKind::optional},
+    {"POST", "/api/tasks/{id}/pause", pause_task, {Permission::task_write, Object::task}},
+    {"POST", "/api/tasks/{id}/resume", resume_task, {Permission::task_write, Object::task}},
     {"GET", "/api/tasks/{id}/runs", list_runs_of_task, Permission::task_read},
     {"GET", "/api/tasks/{id}/stats", get_task_stats, Permission::task_read},
     {"GET", "/api/tasks/{id}/explain", explain_task, Permission::task_read},

@@ -70,6 +70,7 @@ class TaskServiceImpl final : public TaskService {
 
   Async<domain::Task> create(TaskDraft draft) override {
     domain::Task task;
+    task.owner = draft.owner;
     CO_TRY(task.created_at, ports_.store.now());
     CO_TRY(task.spec, check(std::move(draft), task.created_at, task.created_at));
     CO_ENSURE(plan_first_fire(task, task.created_at));

@@ -21,6 +21,7 @@ using TaskRef = std::variant<TaskId, std::string>;  // by id or by name
 struct TaskDraft {
   domain::TaskSpec spec;  // spec.dependencies is ignored; `dependencies` counts
   std::vector<TaskRef> dependencies;
+  std::optional<UserId> owner;     // who asks; counts for a new task alone
   std::vector<FieldError> faults;  // of shape; fields with a fault hold their default and are not judged again
 };
 

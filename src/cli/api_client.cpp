@@ -53,20 +53,21 @@ std::optional<Failure> read_problem(const HttpReply& reply) {
   return failure;
 }
 
-std::unexpected<Failure> refused(const HttpReply& reply, const std::string& base_url) {
+std::unexpected<Failure> refused(const HttpReply& reply, const std::string& base_url, const std::string& target) {
   auto failure = read_problem(reply);
   if (!failure)
     return failed(exit_of_status(reply.status),
                   fmt::format("{} answered {} ({}) without the scheduler's error text; does --api-url name the "
                               "scheduler?",
                               base_url, reply.status, reply.content_type.empty() ? "no type" : reply.content_type));
-  if (failure->exit == Exit::auth)
-    failure->message += "; set SCHEDULER_API_KEY or --api-key-file to a key that may do this";
+  if (failure->exit == Exit::auth && !target.starts_with("/auth/"))
+    failure->message +=
+        "; log in with scheduler-cli auth login, or set SCHEDULER_API_KEY or --api-key-file to a key that may do this";
   return std::unexpected(*std::move(failure));
 }
 
-Outcome<json::value> data_of(const HttpReply& reply, const std::string& base_url) {
-  if (reply.status < 200 || reply.status > 299) return refused(reply, base_url);
+Outcome<json::value> data_of(const HttpReply& reply, const std::string& base_url, const std::string& target) {
+  if (reply.status < 200 || reply.status > 299) return refused(reply, base_url, target);
   if (reply.status == 204) return json::value();
   boost::system::error_code fault;
   auto value = json::parse(reply.body, fault);
@@ -89,18 +90,25 @@ Query& Query::add(std::string_view name, const std::optional<int>& value) {
   return value ? add(name, std::optional(std::to_string(*value))) : *this;
 }
 
+Outcome<HttpClient> ApiClient::http() const {
+  TRY(auto key, key_());
+  return HttpClient(base_url_, std::move(key));
+}
+
 Outcome<json::value> ApiClient::get(const std::string& target, Millis timeout) const {
-  TRY(const auto reply, http_.send({.target = target, .timeout = timeout}));
-  return data_of(reply, http_.base_url());
+  TRY(const auto client, http());
+  TRY(const auto reply, client.send({.target = target, .timeout = timeout}));
+  return data_of(reply, base_url_, target);
 }
 
 Outcome<json::value> ApiClient::send(const std::string& method, const std::string& target, const json::value& body,
                                      std::vector<std::pair<std::string, std::string>> headers) const {
-  TRY(const auto reply, http_.send({.method = method,
-                                    .target = target,
-                                    .body = body.is_null() ? std::string() : json::serialize(body),
-                                    .headers = std::move(headers)}));
-  return data_of(reply, http_.base_url());
+  TRY(const auto client, http());
+  TRY(const auto reply, client.send({.method = method,
+                                     .target = target,
+                                     .body = body.is_null() ? std::string() : json::serialize(body),
+                                     .headers = std::move(headers)}));
+  return data_of(reply, base_url_, target);
 }
 
 Outcome<void> ApiClient::events(const std::string& target, const std::string& last_id, const OnEvent& on_event,
@@ -111,13 +119,14 @@ Outcome<void> ApiClient::events(const std::string& target, const std::string& la
                       .keep_going = keep_going};
   if (!last_id.empty()) request.headers.emplace_back("Last-Event-ID", last_id);
   SseParser parser;
-  TRY(const auto reply, http_.stream(request, [&](std::string_view bytes) { return parser.feed(bytes, on_event); }));
+  TRY(const auto client, http());
+  TRY(const auto reply, client.stream(request, [&](std::string_view bytes) { return parser.feed(bytes, on_event); }));
   if (!keep_going()) return {};
-  if (reply.status != 200) return refused(reply, http_.base_url());
+  if (reply.status != 200) return refused(reply, base_url_, target);
   if (!reply.content_type.starts_with("text/event-stream"))
     return failed(Exit::error,
-                  fmt::format("{} answered with {} instead of a stream; does --api-url name the scheduler?",
-                              http_.base_url(), reply.content_type));
+                  fmt::format("{} answered with {} instead of a stream; does --api-url name the scheduler?", base_url_,
+                              reply.content_type));
   return {};
 }
 

@@ -8,6 +8,7 @@
 
 #include <boost/json/fwd.hpp>
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -29,7 +30,11 @@ class Query {
 
 class ApiClient {
  public:
-  ApiClient(std::string base_url, std::string key) : http_(std::move(base_url), std::move(key)) {}
+  // Asked before each request: a login has to be refreshed while a command waits for hours. "": no key.
+  using Credential = std::function<Outcome<std::string>()>;
+  ApiClient(std::string base_url, Credential key) : base_url_(std::move(base_url)), key_(std::move(key)) {}
+  ApiClient(std::string base_url, std::string key)
+      : ApiClient(std::move(base_url), [key = std::move(key)]() -> Outcome<std::string> { return key; }) {}
 
   [[nodiscard]] Outcome<json::value> get(const std::string& target, Millis timeout = Millis{30'000}) const;
   // `body` null: none. Methods: POST, PATCH, PUT, DELETE.
@@ -46,7 +51,10 @@ class ApiClient {
   [[nodiscard]] Outcome<std::string> task_id(const std::string& id_or_name) const;
 
  private:
-  HttpClient http_;
+  [[nodiscard]] Outcome<HttpClient> http() const;
+
+  std::string base_url_;
+  Credential key_;
 };
 
 }  // namespace scheduler::cli

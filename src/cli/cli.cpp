@@ -31,10 +31,17 @@ Noun completion_command(Session& session, const Commands& commands) {
 Outcome<Exit> run(Session& session, std::vector<std::string> words) {
   Commands commands;
   commands.common = common_options(session);
-  commands.nouns = {task_commands(session),     run_commands(session),
-                    schedule_commands(session), worker_commands(session),
-                    system_commands(session),   migrate_commands(session),
-                    config_commands(session),   completion_command(session, commands),
+  commands.nouns = {task_commands(session),
+                    run_commands(session),
+                    schedule_commands(session),
+                    worker_commands(session),
+                    system_commands(session),
+                    auth_commands(session),
+                    apikey_commands(session),
+                    user_commands(session),
+                    migrate_commands(session),
+                    config_commands(session),
+                    completion_command(session, commands),
                     version_command(session)};
   if (words == std::vector<std::string>{"--version"}) words = {"version"};
   return run_command(commands, std::move(words), session.ports.out);

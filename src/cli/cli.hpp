@@ -11,6 +11,7 @@
 #include <functional>
 #include <iosfwd>
 #include <map>
+#include <optional>
 #include <string>
 
 namespace scheduler::cli {
@@ -35,9 +36,11 @@ struct CliPorts {
   std::ostream& err;
   std::string version;
   application::OpenSchemaAdmin open_schema = {};        // empty: this build cannot migrate
-  std::map<std::string, std::string> environment = {};  // SCHEDULER_… and NO_COLOR
+  std::map<std::string, std::string> environment = {};  // SCHEDULER_…, NO_COLOR, HOME and XDG_STATE_HOME
   bool out_is_terminal = false;
   bool err_is_terminal = false;
+  // Asks on the terminal, without showing what is typed; nothing: there is none. Empty: never ask.
+  std::function<std::optional<std::string>(const std::string& prompt)> ask_secret = {};
   std::function<void(Millis)> sleep = {};  // before a broken stream is opened again; empty: the thread sleeps
 };
 

@@ -10,6 +10,9 @@ namespace scheduler::cli {
 [[nodiscard]] Noun schedule_commands(Session& session);  // schedule_commands.cpp
 [[nodiscard]] Noun worker_commands(Session& session);    // worker_commands.cpp
 [[nodiscard]] Noun system_commands(Session& session);    // worker_commands.cpp
+[[nodiscard]] Noun auth_commands(Session& session);      // account_commands.cpp
+[[nodiscard]] Noun apikey_commands(Session& session);    // account_commands.cpp
+[[nodiscard]] Noun user_commands(Session& session);      // account_commands.cpp
 [[nodiscard]] Noun migrate_commands(Session& session);   // local_commands.cpp
 [[nodiscard]] Noun config_commands(Session& session);    // local_commands.cpp
 [[nodiscard]] Noun version_command(Session& session);    // local_commands.cpp

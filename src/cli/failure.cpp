@@ -32,6 +32,11 @@ Exit exit_of(ErrorKind kind) {
     case ErrorKind::BacklogFull:
     case ErrorKind::Config:
       return Exit::refused;
+    case ErrorKind::Unauthenticated:
+    case ErrorKind::InvalidToken:
+    case ErrorKind::Forbidden:
+      return Exit::auth;
+    case ErrorKind::RateLimited:
     case ErrorKind::Unavailable:
     case ErrorKind::Timeout:
       return Exit::unreachable;

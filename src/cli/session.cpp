@@ -3,10 +3,12 @@
 #include "cli/text.hpp"
 #include "core/utf8.hpp"
 
+#include <boost/json.hpp>
 #include <fmt/format.h>
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <istream>
 #include <ostream>
@@ -35,12 +37,23 @@ Output Session::output() const {
   return {ports.out, format == "json" ? Format::json : format == "yaml" ? Format::yaml : Format::table, colour};
 }
 
-Outcome<ApiClient> Session::api() const {
+Outcome<std::string> Session::url() const {
   const auto from_environment = variable("SCHEDULER_API_URL");
-  TRY(auto url, checked_url(api_url ? *api_url : from_environment.value_or(std::string(kDefaultUrl)),
-                            api_url ? "--api-url" : "SCHEDULER_API_URL"));
-  auto key = variable("SCHEDULER_API_KEY").value_or("");
-  if (const auto file = api_key_file ? api_key_file : variable("SCHEDULER_API_KEY_FILE")) {
+  return checked_url(api_url ? *api_url : from_environment.value_or(std::string(kDefaultUrl)),
+                     api_url ? "--api-url" : "SCHEDULER_API_URL");
+}
+
+Outcome<ApiClient> Session::api() const {
+  TRY(auto at, url());
+  TRY(auto key, given_key());
+  if (!key.empty()) return ApiClient(std::move(at), std::move(key));
+  auto token = [this, at]() { return access_token(at); };
+  return ApiClient(std::move(at), std::move(token));
+}
+
+Outcome<std::string> Session::given_key() const {
+  auto key = api_key ? *api_key : variable("SCHEDULER_API_KEY").value_or("");
+  if (const auto file = api_key_file ? api_key_file : api_key ? std::nullopt : variable("SCHEDULER_API_KEY_FILE")) {
     TRY(key, read_file(*file));
     while (key.ends_with('\n') || key.ends_with('\r')) key.pop_back();
   }
@@ -48,7 +61,39 @@ Outcome<ApiClient> Session::api() const {
   if (!std::ranges::all_of(key, [](char c) { return c > ' ' && c < 0x7f; }))
     return failed(Exit::usage,
                   "the API key holds a space, a line break or a character outside ASCII; check where it comes from");
-  return ApiClient(std::move(url), std::move(key));
+  return key;
+}
+
+// The lock of the file is held until the new tokens are in it: a refresh token works once.
+Outcome<std::string> Session::access_token(const std::string& at) const {
+  constexpr Seconds kEarly{30};
+  const auto path = TokenFile::path_from(ports.environment);
+  std::error_code ec;
+  if (!path || !std::filesystem::exists(*path, ec)) return std::string();
+  TRY(auto file, TokenFile::open(*path));
+  const auto* login = file.find(at);
+  if (login == nullptr) return std::string();
+  if (login->expires_at - kEarly > ports.clock.now()) return login->access_token;
+  const auto tokens =
+      ApiClient(at, "").send("POST", "/auth/refresh", json::object{{"refresh_token", login->refresh_token}});
+  if (!tokens && tokens.error().exit == Exit::auth) {
+    if (auto erased = file.erase(at); !erased) return std::unexpected(erased.error());
+    return failed(Exit::auth, "your login has ended; log in again with scheduler-cli auth login");
+  }
+  if (!tokens) return std::unexpected(tokens.error());
+  auto next = login_of(*this, login->username, *tokens);
+  auto token = next.access_token;
+  if (auto kept = file.put(at, std::move(next)); !kept) return std::unexpected(kept.error());
+  return token;
+}
+
+StoredLogin login_of(const Session& session, std::string username, const json::value& tokens) {
+  const auto* seconds = member_of(tokens, "expires_in_seconds");
+  const auto life = seconds && seconds->is_int64() ? Seconds{seconds->get_int64()} : Seconds{0};
+  return {.username = std::move(username),
+          .access_token = member_text(tokens, "access_token"),
+          .refresh_token = member_text(tokens, "refresh_token"),
+          .expires_at = session.ports.clock.now() + life};
 }
 
 std::optional<std::string> Session::variable(const std::string& name) const {
@@ -91,9 +136,13 @@ std::vector<Option> common_options(Session& session) {
        .value = "URL",
        .doc = "the scheduler; else SCHEDULER_API_URL, else http://127.0.0.1:8080",
        .into = &session.api_url},
+      {.names = "--api-key",
+       .value = "KEY",
+       .doc = "the key that is sent; other users of this machine can see it here, so a file is better",
+       .into = &session.api_key},
       {.names = "--api-key-file",
        .value = "FILE",
-       .doc = "holds the key that is sent; else SCHEDULER_API_KEY_FILE or SCHEDULER_API_KEY",
+       .doc = "holds the key that is sent; else SCHEDULER_API_KEY_FILE or SCHEDULER_API_KEY, else the login",
        .into = &session.api_key_file},
       {.names = "--no-color", .value = {}, .doc = "no colours, as with NO_COLOR", .into = &session.no_colour},
   };

@@ -104,6 +104,7 @@ Noun system_commands(Session& session) {
       "The system: is it well, and what is it doing?",
       {Verb{
            "health", "Check every part; exit code 1 when it is not ready.", {}, [&session] { return health(session); }},
+       show_verb(session, "ready", "Is this process ready? Needs no account.", "/health/ready"),
        show_verb(session, "stats", "Show how much there is to do.", "/api/system/stats"),
        show_verb(session, "info", "Show what is running.", "/api/system/info")}};
 }

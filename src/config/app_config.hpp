@@ -17,7 +17,17 @@ namespace scheduler::config {
 
 struct ApiConfig {
   bool enabled = true;
-  std::string bind_address = "127.0.0.1:8080";  // host:port; only loopback hosts until accounts exist; port 0: any free
+  std::string bind_address = "127.0.0.1:8080";  // host:port; 0.0.0.0 or [::] for every interface; port 0: any free
+  // Addresses and networks, separated by commas, whose X-Forwarded-For is believed: "10.0.0.0/8, ::1".
+  std::string trusted_proxies;
+  int requests_per_second =
+      500;  // 0–1000000 of one account, twice as many at once; one address: four times. 0: no limit
+};
+
+// For a first start without a person. Once there is an account neither counts.
+struct AuthConfig {
+  std::string bootstrap_admin_name = "admin";
+  std::string bootstrap_admin_password;  // empty: a setup link is printed. Weak ones stop the start, at any time
 };
 
 struct DatabaseConfig {
@@ -57,6 +67,7 @@ struct LogConfig {
 
 struct AppConfig {
   ApiConfig api;
+  AuthConfig auth;
   DatabaseConfig database;
   MessageQueueConfig message_queue;
   DispatcherConfig dispatcher;

@@ -14,7 +14,7 @@ struct BindAddress {
   bool operator==(const BindAddress&) const = default;
 };
 
-// Error: Config, without place and key: text that is no address, or a host that other machines can reach.
+// Error: Config, without place and key, for text that is no address.
 [[nodiscard]] SchedulerResult<BindAddress> parse_bind_address(std::string_view text);
 
 }  // namespace scheduler::config

@@ -23,7 +23,16 @@ const Setting kSettings[] = {
 
     {"api.enabled", Flag{IN(api.enabled)}, "Serve the REST API and the dashboard."},
     {"api.bind_address", Text{IN(api.bind_address)},
-     "host:port; only loopback hosts until accounts exist. Port 0 takes any free one."},
+     "host:port; 0.0.0.0 or [::] for every interface. Port 0 takes any free one."},
+    {"api.trusted_proxies", Text{IN(api.trusted_proxies)},
+     "Proxies whose X-Forwarded-For is believed: addresses and networks, like \"10.0.0.0/8, ::1\"."},
+    {"api.requests_per_second", Number{IN(api.requests_per_second), 0, 1'000'000},
+     "Of one account, and twice as many at once; one address has four times as many. 0: no limit."},
+
+    {"auth.bootstrap_admin_name", Text{IN(auth.bootstrap_admin_name)},
+     "Of the first account, where the password below is given."},
+    {"auth.bootstrap_admin_password", Text{.in = IN(auth.bootstrap_admin_password), .secret = true},
+     "Makes the first account at the first start; better as SCHEDULER_AUTH__BOOTSTRAP_ADMIN_PASSWORD_FILE."},
 
     {"database.url", Text{IN(database.url)},
      "sqlite:PATH or postgresql://USER:PASSWORD@HOST:PORT/DATABASE; empty means sqlite:<data_dir>/scheduler.db."},
@@ -129,6 +138,7 @@ std::expected<void, std::string> set(AppConfig& config, const Text& text, const 
   const auto* word = std::get_if<std::string>(&value);
   if (!word) return wrong_kind("text in quotes", value);
   if (!text.words.empty() && !is_known(*word, text.words)) return unknown_word(*word, text.words);
+  if (text.secret && word->empty()) return std::unexpected("is empty; give it a value, or leave it out");
   if (has_control(*word)) return std::unexpected("must not hold control characters; remove them");
   text.in(config) = *word;
   return {};

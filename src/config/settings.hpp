@@ -25,6 +25,7 @@ struct Number {
 struct Text {
   std::string& (*in)(AppConfig&);
   std::span<const std::string_view> words = {};  // empty: any text without control characters
+  bool secret = false;                           // never shown again, and not empty where it is given
 };
 struct WordList {
   std::vector<std::string>& (*in)(AppConfig&);

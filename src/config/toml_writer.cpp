@@ -46,7 +46,10 @@ std::string redacted(std::string_view url) {
 
 std::string written(AppConfig& config, const Flag& flag) { return flag.in(config) ? "true" : "false"; }
 std::string written(AppConfig& config, const Number& number) { return std::to_string(number.in(config)); }
-std::string written(AppConfig& config, const Text& text) { return quoted(redacted(text.in(config))); }
+std::string written(AppConfig& config, const Text& text) {
+  const auto& value = text.in(config);
+  return quoted(text.secret && !value.empty() ? "***" : redacted(value));
+}
 std::string written(AppConfig& config, const WordList& list) {
   std::string out;
   for (const auto& word : list.in(config)) out += (out.empty() ? "" : ", ") + quoted(word);
@@ -72,6 +75,11 @@ std::string write_toml(AppConfig config, bool with_docs) {
     if (its_table != table) out += fmt::format("\n[{}]\n", its_table);
     table = its_table;
     if (with_docs) out += doc_line(setting);
+    // An empty secret would be refused when it is read: it has to be left out.
+    if (const auto* text = std::get_if<Text>(&setting.shape); text && text->secret && text->in(config).empty()) {
+      if (with_docs) out += fmt::format("# {} = \"\"\n", setting.key.substr(dot + 1));
+      continue;
+    }
     out += fmt::format("{} = {}\n", setting.key.substr(dot == setting.key.npos ? 0 : dot + 1),
                        std::visit([&](const auto& shape) { return written(config, shape); }, setting.shape));
   }

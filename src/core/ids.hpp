@@ -19,6 +19,9 @@ struct Id {
 
 using TaskId = Id<struct TaskTag>;
 using RunId = Id<struct RunTag>;
+using UserId = Id<struct UserTag>;
+using SessionId = Id<struct SessionTag>;  // of a login: the family of its refresh tokens
+using ApiKeyId = Id<struct ApiKeyTag>;
 // One life of a worker process: random in [1, 2^53), never used again.
 using IncarnationId = Id<struct IncarnationTag>;
 

@@ -96,7 +96,8 @@ struct TaskSpec {
 struct Task {
   TaskId id;
   TaskSpec spec;
-  std::int64_t version = 1;  // the ETag
+  std::int64_t version = 1;     // the ETag
+  std::optional<UserId> owner;  // whose task it is: who created it; nothing: made before there were accounts
   TimePoint created_at{};
   TimePoint updated_at{};
   // Every slot up to and including the watermark has been decided. Nothing: the task has no schedule.

@@ -32,6 +32,14 @@ std::string_view code_of(ErrorKind kind) {
       return "BACKLOG_FULL";
     case ErrorKind::MethodNotAllowed:
       return "METHOD_NOT_ALLOWED";
+    case ErrorKind::Unauthenticated:
+      return "AUTHENTICATION_REQUIRED";
+    case ErrorKind::InvalidToken:
+      return "INVALID_TOKEN";
+    case ErrorKind::Forbidden:
+      return "INSUFFICIENT_PERMISSIONS";
+    case ErrorKind::RateLimited:
+      return "RATE_LIMIT_EXCEEDED";
     case ErrorKind::Timeout:
       return "TIMEOUT";
     case ErrorKind::Unavailable:

@@ -6,6 +6,8 @@
 //   - nobody matches on message text.
 #pragma once
 
+#include <chrono>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -28,12 +30,16 @@ enum class ErrorKind {
   PayloadTooLarge,
   BacklogFull,  // the task has as many runs that nobody has begun as it may have; the message says what to do
   MethodNotAllowed,
-  Timeout,       // a call took longer than its deadline
-  Unavailable,   // try again later: starting, stopping, a peer is away
-  Database,      // the store refused or failed
-  MessageQueue,  // the queue refused or failed
-  Config,        // settings that stop the start; the message names file, key and remedy
-  Internal,      // our bug
+  Unauthenticated,  // no credentials where some are needed, or a wrong name or password
+  InvalidToken,     // credentials that do not count (any more): forged, expired, ended, revoked
+  Forbidden,        // known, but not allowed to do this
+  RateLimited,      // too often; `retry_after` says when again
+  Timeout,          // a call took longer than its deadline
+  Unavailable,      // try again later: starting, stopping, a peer is away
+  Database,         // the store refused or failed
+  MessageQueue,     // the queue refused or failed
+  Config,           // settings that stop the start; the message names file, key and remedy
+  Internal,         // our bug
 };
 
 // The fixed spelling used in replies and logs, e.g. "TASK_NOT_FOUND".
@@ -55,7 +61,8 @@ struct FieldError {
 struct [[nodiscard]] SchedulerError {
   ErrorKind kind = ErrorKind::Internal;
   std::string message;
-  std::vector<FieldError> fields = {};  // empty unless kind is Validation or InvalidSchedule
+  std::vector<FieldError> fields = {};                   // empty unless kind is Validation or InvalidSchedule
+  std::optional<std::chrono::seconds> retry_after = {};  // set where kind is RateLimited
   bool operator==(const SchedulerError&) const = default;
 };
 

@@ -68,10 +68,12 @@ SchedulerResult<domain::TaskSpec> FakeTasks::check(application::TaskDraft draft,
 
 Async<Task> FakeTasks::create(application::TaskDraft draft) {
   if (broken) co_return std::unexpected(*broken);
+  const auto draft_owner = draft.owner;
   auto spec = check(std::move(draft), TaskId{});
   if (!spec) co_return std::unexpected(spec.error());
   Task task{.id = {rows.empty() ? 1 : rows.rbegin()->first + 1}, .spec = *spec, .created_at = kNow, .updated_at = kNow};
   if (task.spec.schedule) task.next_fire_at = kNow + std::chrono::hours(2);
+  task.owner = draft_owner;
   rows[task.id.value] = task;
   co_return task;
 }
@@ -414,7 +416,37 @@ LogChunk chunk_of(std::int64_t run, int attempt, std::int64_t first_line, int li
   return {.run = {run}, .attempt = attempt, .first_line = first_line, .lines = lines, .at = kNow, .text = text};
 }
 
+const std::string& admin_token() {
+  static const auto token =
+      infrastructure::Ed25519Signer(std::string(32, 'a')).sign(domain::claims_for({1}, {1}, "0123456789abcdef", kNow));
+  return token;
+}
+
+void FakeWorld::begin_anew(const std::string& setup_token) {
+  using testing_support::run_async;
+  accounts = std::make_unique<testing_support::AccountWorld>(clock);
+  (void)*run_async(accounts->auth.begin({}));
+  if (!run_async(accounts->store->accounts().users().offer_setup(accounts->secrets.digest(setup_token), Seconds{900})))
+    throw std::runtime_error("cannot offer a setup token");
+}
+
 FakeWorld::FakeWorld() {
+  using testing_support::run_async;
+  begin_anew("unused");
+  auto& them = accounts->store->accounts();
+  const auto hash = std::string("fake:") + testing_support::AccountWorld::kPassword;
+  (void)*run_async(them.users().create({.name = "ada", .role = domain::Role::admin, .password_hash = hash}));
+  (void)*run_async(them.users().create({.name = "bob", .role = domain::Role::user, .password_hash = hash}));
+  (void)*run_async(them.sessions().open({.user = {1},
+                                         .refresh_digest = accounts->secrets.digest(kRefreshToken),
+                                         .address = "127.0.0.1",
+                                         .agent = "test"}));
+  (void)*run_async(them.api_keys().create({.user = {1},
+                                           .key_id = "0123456789abcdef",
+                                           .name = "ci",
+                                           .secret_digest = "none",
+                                           .permissions = {domain::Permission::task_read},
+                                           .life = std::chrono::days{90}}));
   tasks.rows[1] = Task{.id = {1},
                        .spec = {.name = "nightly-report",
                                 .task_type = "shell",

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "api/http_server.hpp"
+#include "support/account_world.hpp"
 
 #include <boost/asio/steady_timer.hpp>
 
@@ -126,7 +127,8 @@ class FakeMetrics final : public application::Metrics {
 };
 
 // A small world: task 1 "nightly-report" (scheduled), run 1 (succeeded, three lines of output), run 2 (pending), run 3
-// (running, two lines so far), worker "worker-1".
+// (running, two lines so far), worker "worker-1". Accounts: user 1 "ada" (admin), user 2 "bob" (user), and key 1 of
+// ada's.
 struct FakeWorld {
   FakeWorld();
   FakeTasks tasks;
@@ -136,8 +138,17 @@ struct FakeWorld {
   FakeSystem system;
   FakeMetrics metrics;
   FakeClock clock;
-  [[nodiscard]] ApiServices services() { return {tasks, control, runs, workers, system, metrics, clock}; }
+  std::unique_ptr<testing_support::AccountWorld> accounts;
+  // As at a first start: no account, and this token offered for the first one.
+  void begin_anew(const std::string& setup_token);
+  [[nodiscard]] ApiServices services() {
+    return {tasks, control, runs, workers, system, metrics, clock, {accounts->auth, accounts->users, accounts->keys}};
+  }
 };
+
+// Of ada's session in every FakeWorld.
+[[nodiscard]] const std::string& admin_token();
+inline constexpr auto kRefreshToken = "an-example-of-a-refresh-token-0123456789abc";
 
 [[nodiscard]] application::LogChunk chunk_of(std::int64_t run, int attempt, std::int64_t first_line, int lines,
                                              std::string text);

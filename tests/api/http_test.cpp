@@ -70,7 +70,8 @@ TEST(Connection, ChunkedBody_IsRead) {
   const auto reply =
       answer_to(server,
                 "POST /api/tasks/1/trigger HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-                "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n");
+                "Authorization: Bearer " +
+                    admin_token() + "\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n");
   EXPECT_EQ(reply.status, 202);
 }
 
@@ -98,7 +99,7 @@ TEST(Connection, Http10_IsAnsweredAndClosedUnlessKept) {
 TEST(Connection, WholeUrlAsTarget_IsUnderstood) {
   const LiveServer server;
   EXPECT_EQ(server.get("http://localhost/health/live").status, 200);
-  EXPECT_EQ(server.get("http://evil.example/health/live").status, 403);
+  EXPECT_EQ(server.get("http://localhost/api/tasks", {{"Origin", "http://evil.example"}}).status, 403);
 }
 
 TEST(Connection, ExpectContinue_IsInvitedToSendItsBody) {
@@ -139,13 +140,13 @@ TEST(Method, WrongOne_TellsTheRightOnes) {
   }
 }
 
-TEST(Guard, ForeignPagesAndHosts_AreRefused) {
+TEST(Guard, ForeignPages_AreRefused) {
   const LiveServer server;
-  const auto rebound = server.get("/api/tasks", {{"Host", "evil.example"}});
-  EXPECT_EQ(rebound.status, 403);
-  EXPECT_EQ(rebound.code(), "INSUFFICIENT_PERMISSIONS");
+  // A page whose name was bound to our address anew has no credentials of ours.
+  EXPECT_EQ(server.get("/api/tasks", {{"Host", "evil.example"}, {"Authorization", ""}}).status, 401);
   const auto foreign = server.request("POST", "/api/tasks/1/trigger", "{}", {{"Origin", "http://evil.example"}});
   EXPECT_EQ(foreign.status, 403);
+  EXPECT_EQ(foreign.code(), "INSUFFICIENT_PERMISSIONS");
   EXPECT_EQ(server.request("POST", "/api/tasks/1/trigger", "{}", {{"Origin", "http://localhost"}}).status, 202);
   EXPECT_EQ(server.request("POST", "/api/tasks/1/trigger", "{}", {{"Content-Type", "text/plain"}}).status, 415);
   EXPECT_EQ(server.request("OPTIONS", "/api/tasks", {}, {{"Origin", "http://evil.example"}}).status, 403);
@@ -333,11 +334,10 @@ TEST(Stop, GraceThatIsOver_CutsOff) {
   EXPECT_EQ(client.read_response().status, 0);
 }
 
-TEST(Start, AddressesThatAreNotLoopback_AreRefused) {
+TEST(Start, TextThatIsNoAddress_IsRefused) {
   FakeWorld world;
   asio::io_context io;
-  for (const auto* address : {"0.0.0.0:8080", "[::]:8080", "192.168.1.1:80", "example.com:80", "127.0.0.1",
-                              "127.0.0.1:x", "127.0.0.1:70000", ":8080", ""}) {
+  for (const auto* address : {"example.com:80", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:70000", ":8080", ""}) {
     config::AppConfig config;
     config.api.bind_address = address;
     HttpServer server(io, config, world.services());

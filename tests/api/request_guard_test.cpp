@@ -5,19 +5,6 @@
 using namespace scheduler;
 using namespace scheduler::api;
 
-TEST(IsLoopbackHost, OwnNames_AreAccepted) {
-  for (const auto* host : {"localhost", "LocalHost:8080", "127.0.0.1", "127.0.0.1:1", "127.9.8.7:65535", "[::1]",
-                           "[::1]:8080", "localhost:"})
-    EXPECT_TRUE(is_loopback_host(host)) << host;
-}
-
-TEST(IsLoopbackHost, ForeignNames_AreRefused) {
-  for (const auto* host : {"", "example.com", "localhost.example.com", "127.0.0.1.example.com", "127.1", "128.0.0.1",
-                           "0.0.0.0", "[::2]", "[::1]evil", "[::1", "localhost:port", "localhost:80:80",
-                           "localhost:99999", "10.0.0.1:8080", "localhost@evil", "2130706433", "localhost "})
-    EXPECT_FALSE(is_loopback_host(host)) << host;
-}
-
 TEST(CheckOrigin, EveryCombination_HasItsStatus) {
   const struct {
     std::string_view name;
@@ -32,8 +19,9 @@ TEST(CheckOrigin, EveryCombination_HasItsStatus) {
       {"another port is another page", "localhost:8080", "http://localhost:3000", false, 403},
       {"another page", "localhost:8080", "http://evil.example", false, 403},
       {"a sandboxed page", "localhost:8080", "null", false, 403},
-      {"a rebound name", "evil.example", {}, false, 403},
-      {"a rebound name with its origin", "evil.example", "http://evil.example", false, 403},
+      {"any name of ours", "scheduler.example", {}, false, 0},
+      // A page that got itself our name still has no credentials to send.
+      {"a rebound name with its origin", "evil.example", "http://evil.example", false, 0},
       {"no host", {}, {}, false, 400},
       {"no host in HTTP/1.0", {}, {}, true, 0},
   };

@@ -71,7 +71,7 @@ void send_all(int fd, std::string_view text) {
 class SteppingClock final : public Clock {
  public:
   SteppingClock(TimePoint now, Micros step) : now_(now), step_(step) {}
-  TimePoint now() const override { return now_; }
+  TimePoint now() const override { return now_ + elapsed_; }
   Micros elapsed() const override { return elapsed_ += step_; }
 
  private:

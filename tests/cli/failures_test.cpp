@@ -66,7 +66,8 @@ TEST(Failure, OneFieldError_IsSaidOnce) {
 TEST(Failure, RefusedKey_SaysHowToGiveOne) {
   FakeServer server;
   server.on("GET /api/tasks", {.status = 401, .body = R"({"error":{"message":"no key"}})"});
-  EXPECT_THAT(run_cli_on(server, {"task", "list"}).err, HasSubstr("no key; set SCHEDULER_API_KEY or --api-key-file"));
+  EXPECT_THAT(run_cli_on(server, {"task", "list"}).err,
+              HasSubstr("no key; log in with scheduler-cli auth login, or set SCHEDULER_API_KEY or --api-key-file"));
 }
 
 TEST(Failure, SomethingElseAnswers_IsSaid) {

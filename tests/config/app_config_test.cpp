@@ -239,10 +239,10 @@ TEST(LoadConfig, EveryFault_NamesPlaceKeyAndRemedy) {
       {"unknown queue", "[message_queue]\ntype = \"embeded\"\n",
        "FILE:2: message_queue.type: 'embeded' is not known; use embedded, rabbitmq or redis_stream (did you "
        "mean 'embedded'?)"},
-      {"open address", "[api]\nbind_address = \"0.0.0.0:9000\"\n",
-       "FILE:2: api.bind_address: '0.0.0.0' can be reached from other machines; until accounts exist the API listens "
-       "on "
-       "loopback only; use 127.0.0.1:9000 or put an SSH tunnel in front"},
+      {"a name for an address", "[api]\nbind_address = \"scheduler.example:9000\"\n",
+       "FILE:2: api.bind_address: 'scheduler.example:9000' is not host:port; write it like 127.0.0.1:8080"},
+      {"empty password", "[auth]\nbootstrap_admin_password = \"\"\n",
+       "FILE:2: auth.bootstrap_admin_password: is empty; give it a value, or leave it out"},
       {"no port", "[api]\nbind_address = \"127.0.0.1\"\n",
        "FILE:2: api.bind_address: '127.0.0.1' is not host:port; write it like 127.0.0.1:8080 or [::1]:8080"},
       {"empty data_dir", "data_dir = \"\"\n", "FILE:1: data_dir: is empty; name a directory, for example ./data"},
@@ -381,6 +381,13 @@ TEST(ToToml, AnySettings_ReadBackTheSame) {
   EXPECT_EQ(loaded->worker.labels, config.worker.labels);
 }
 
+TEST(ToToml, PasswordOfTheFirstAdmin_IsHidden) {
+  AppConfig config;
+  EXPECT_THAT(to_toml(config), testing::Not(HasSubstr("bootstrap_admin_password")));
+  config.auth.bootstrap_admin_password = "a sentence that nobody knows";
+  EXPECT_THAT(to_toml(config), HasSubstr("bootstrap_admin_password = \"***\"\n"));
+}
+
 TEST(ToToml, PasswordInUrl_IsHidden) {
   AppConfig config;
   config.database.url = "postgresql://me:secret@db:5432/x";
@@ -403,8 +410,9 @@ TEST(ParseBindAddress, EveryForm_IsReadOrRefused) {
       {"localhost:65535", BindAddress{"localhost", 65535}},
       {"[::1]:80", BindAddress{"::1", 80}},
       {"::1:80", std::nullopt},
-      {"[::]:80", std::nullopt},
-      {"10.0.0.1:80", std::nullopt},
+      {"[::]:80", BindAddress{"::", 80}},
+      {"0.0.0.0:80", BindAddress{"0.0.0.0", 80}},
+      {"10.0.0.1:80", BindAddress{"10.0.0.1", 80}},
       {"127.0.0.1.evil.example:80", std::nullopt},
       {"127.0.0:80", std::nullopt},
       {"127.0.0.256:80", std::nullopt},

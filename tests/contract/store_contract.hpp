@@ -3,6 +3,7 @@
 //   SCHEDULER_STORE_CONTRACT(Sqlite, testing::Values(StoreMaker{"memory", make_in_memory}, …));
 #pragma once
 
+#include "contract/account_store_contract.hpp"
 #include "contract/dispatch_repository_contract.hpp"
 #include "contract/limits_contract.hpp"
 #include "contract/run_repository_contract.hpp"
@@ -89,4 +90,5 @@ inline std::string name_of_maker(const testing::TestParamInfo<StoreMaker>& info)
   INSTANTIATE_TEST_SUITE_P(adapter, RunRepositoryContract, makers, name_of_maker);      \
   INSTANTIATE_TEST_SUITE_P(adapter, RunLogRepositoryContract, makers, name_of_maker);   \
   INSTANTIATE_TEST_SUITE_P(adapter, WorkerRepositoryContract, makers, name_of_maker);   \
+  INSTANTIATE_TEST_SUITE_P(adapter, AccountStoreContract, makers, name_of_maker);       \
   INSTANTIATE_TEST_SUITE_P(adapter, WholeStoreContract, makers, name_of_maker)

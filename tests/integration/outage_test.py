@@ -33,7 +33,7 @@ def behind_proxy(url):
 def request(api, method, path, body=None):
     """Status, headers, data, seconds; also of a refusal."""
     began = time.monotonic()
-    wanted = urllib.request.Request(api.url + path, method=method, headers={"Content-Type": "application/json"},
+    wanted = urllib.request.Request(api.url + path, method=method, headers=api.headers(),
                                     data=None if body is None else json.dumps(body).encode())
     try:
         reply = urllib.request.urlopen(wanted, timeout=60)

@@ -158,6 +158,7 @@ class FaultyStore final : public Store {
   RunRepository& runs() override { return runs_; }
   RunLogRepository& logs() override { return logs_; }
   WorkerRepository& workers() override { return workers_; }
+  AccountStore& accounts() override { return real_.accounts(); }  // no dispatcher or worker asks for them
   Async<TimePoint> now() override { FORWARD(TimePoint, now()); }
   Async<StoreStats> stats() override { FORWARD(StoreStats, stats()); }
   Async<void> check_writable() override { FORWARD(void, check_writable()); }

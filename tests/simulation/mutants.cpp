@@ -143,6 +143,7 @@ class MutantStore final : public Store {
   RunRepository& runs() override { return runs_ ? *runs_ : next_.runs(); }
   RunLogRepository& logs() override { return next_.logs(); }
   WorkerRepository& workers() override { return workers_ ? *workers_ : next_.workers(); }
+  AccountStore& accounts() override { return next_.accounts(); }
   Async<TimePoint> now() override { return next_.now(); }
   Async<StoreStats> stats() override { return next_.stats(); }
   Async<void> check_writable() override { return next_.check_writable(); }

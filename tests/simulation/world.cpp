@@ -40,7 +40,9 @@ class OnlyUtc final : public domain::TimeZones {
 
 class AnyParameters final : public ParameterCheck {
  public:
-  std::vector<FieldError> check(std::string_view, std::string_view, std::span<const std::string>) const override { return {}; }
+  std::vector<FieldError> check(std::string_view, std::string_view, std::span<const std::string>) const override {
+    return {};
+  }
 };
 
 class SeededRandom final : public Random {

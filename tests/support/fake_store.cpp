@@ -3,6 +3,7 @@
 #include "domain/run_group.hpp"
 #include "domain/transitions.hpp"
 #include "domain/urgency.hpp"
+#include "infrastructure/sqlite/sqlite_store.hpp"
 
 #include <fmt/format.h>
 
@@ -748,6 +749,12 @@ DispatchRepository& FakeStore::dispatch() { return *dispatch_; }
 RunRepository& FakeStore::runs() { return *runs_; }
 RunLogRepository& FakeStore::logs() { return *logs_; }
 WorkerRepository& FakeStore::workers() { return *workers_; }
+AccountStore& FakeStore::accounts() {
+  if (!account_rows_)
+    account_rows_ =
+        *infrastructure::SqliteStore::open(clock_, {.path = ":memory:", .mode = database::sqlite::Mode::inline_});
+  return account_rows_->accounts();
+}
 
 Async<TimePoint> FakeStore::now() {
   if (faults_.call("now").fails_before) co_return FaultInjector::error("now");

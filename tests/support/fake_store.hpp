@@ -31,6 +31,8 @@ class FakeStore final : public application::Store {
   application::RunRepository& runs() override;
   application::RunLogRepository& logs() override;
   application::WorkerRepository& workers() override;
+  // SQLite in memory: their rules are SQL.
+  application::AccountStore& accounts() override;
   Async<TimePoint> now() override;
   Async<application::StoreStats> stats() override;
   Async<void> check_writable() override;
@@ -104,6 +106,7 @@ class FakeStore final : public application::Store {
   std::unique_ptr<Runs> runs_;
   std::unique_ptr<Logs> logs_;
   std::unique_ptr<Workers> workers_;
+  std::unique_ptr<application::Store> account_rows_;
 };
 
 }  // namespace scheduler::testing_support

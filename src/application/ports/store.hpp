@@ -1,6 +1,7 @@
 // application/ports/store.hpp — the truth: one store, seen through the repositories that the use cases need.
 #pragma once
 
+#include "application/ports/account_store.hpp"
 #include "application/ports/dispatch_repository.hpp"
 #include "application/ports/run_repository.hpp"
 #include "application/ports/slot_repository.hpp"
@@ -35,6 +36,7 @@ class Store {
   virtual RunRepository& runs() = 0;
   virtual RunLogRepository& logs() = 0;
   virtual WorkerRepository& workers() = 0;
+  virtual AccountStore& accounts() = 0;
 
   [[nodiscard]] virtual Async<TimePoint> now() = 0;  // the clock that decides shared instants
   [[nodiscard]] virtual Async<StoreStats> stats() = 0;

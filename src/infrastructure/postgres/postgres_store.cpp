@@ -92,7 +92,8 @@ PostgresStore::PostgresStore(Options options, std::string engine, const Clock* c
       dispatch_(clock_, database_),
       runs_(clock_, database_),
       logs_(database_),
-      workers_(clock_, database_) {}
+      workers_(clock_, database_),
+      accounts_(clock_, database_) {}
 
 Async<TimePoint> PostgresStore::now() {
   CO_TRY(auto rows, database_.query(kSelectNow, clock_.own()));

@@ -7,6 +7,7 @@
 
 #include "application/ports/store.hpp"
 #include "database/postgres/database.hpp"
+#include "infrastructure/postgres/postgres_account_store.hpp"
 #include "infrastructure/postgres/postgres_dispatch_repository.hpp"
 #include "infrastructure/postgres/postgres_run_repository.hpp"
 #include "infrastructure/postgres/postgres_slot_repository.hpp"
@@ -30,6 +31,7 @@ class PostgresStore final : public application::Store {
   application::RunRepository& runs() override { return runs_; }
   application::RunLogRepository& logs() override { return logs_; }
   application::WorkerRepository& workers() override { return workers_; }
+  application::AccountStore& accounts() override { return accounts_; }
 
   Async<TimePoint> now() override;
   Async<application::StoreStats> stats() override;
@@ -54,6 +56,7 @@ class PostgresStore final : public application::Store {
   PostgresRunRepository runs_;
   PostgresRunLogRepository logs_;
   PostgresWorkerRepository workers_;
+  PostgresAccountStore accounts_;
 };
 
 }  // namespace scheduler::infrastructure

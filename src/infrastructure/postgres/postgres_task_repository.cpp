@@ -173,9 +173,9 @@ constexpr std::string_view kTaskFilter =
 }  // namespace
 
 Async<Task> PostgresTaskRepository::create(Task task) {
-  static const auto kSql =
-      fmt::format("INSERT INTO tasks ({}, version, created_at, updated_at) VALUES ({}, $31, $32, $32) RETURNING id",
-                  kSpecColumns, kSpecValues);
+  static const auto kSql = fmt::format(
+      "INSERT INTO tasks ({}, version, created_at, updated_at, owner_id) VALUES ({}, $31, $32, $32, $33) RETURNING id",
+      kSpecColumns, kSpecValues);
   CO_TRY(auto tx, database_.begin(Access::write));
   CO_TRY(auto now, tx.query(kSelectNow, clock_.own()));
   task.id = {};
@@ -184,7 +184,7 @@ Async<Task> PostgresTaskRepository::create(Task task) {
   task.updated_at = task.created_at;
   CO_CHECK(check_name_is_free(tx, task));
   CO_CHECK(check_upstreams_exist(tx, task.spec.dependencies));
-  send_spec(tx, kSql, task, task.version, task.created_at);
+  send_spec(tx, kSql, task, task.version, task.created_at, task.owner);
   auto made = co_await tx.flush();
   if (!made) co_return std::unexpected(taken_meanwhile(made.error(), task.spec.name));
   CO_UNWRAP(const auto id, made->back().value<TaskId>());
@@ -242,6 +242,7 @@ Async<Task> PostgresTaskRepository::update(Task task, std::optional<domain::Slot
   CO_CHECK(check_no_cycle(tx, task));
   ++task.version;
   task.created_at = stored.created_at;
+  task.owner = stored.owner;
   task.updated_at = now;
   // Slots may have fired since the task was read; that does not change its version.
   if (task.watermark && stored.watermark) task.watermark = std::max(*task.watermark, *stored.watermark);

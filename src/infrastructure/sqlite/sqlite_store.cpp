@@ -57,7 +57,8 @@ SqliteStore::SqliteStore(const Clock& clock, std::unique_ptr<Database> database)
       dispatch_(clock, *database_),
       runs_(clock, *database_),
       logs_(*database_),
-      workers_(clock, *database_) {}
+      workers_(clock, *database_),
+      accounts_(clock, *database_) {}
 
 Async<TimePoint> SqliteStore::now() { co_return clock_.now(); }
 

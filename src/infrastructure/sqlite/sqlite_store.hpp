@@ -7,6 +7,7 @@
 #include "application/ports/store.hpp"
 #include "core/clock.hpp"
 #include "database/sqlite/database.hpp"
+#include "infrastructure/sqlite/sqlite_account_store.hpp"
 #include "infrastructure/sqlite/sqlite_dispatch_repository.hpp"
 #include "infrastructure/sqlite/sqlite_run_repository.hpp"
 #include "infrastructure/sqlite/sqlite_slot_repository.hpp"
@@ -28,6 +29,7 @@ class SqliteStore final : public application::Store {
   application::RunRepository& runs() override { return runs_; }
   application::RunLogRepository& logs() override { return logs_; }
   application::WorkerRepository& workers() override { return workers_; }
+  application::AccountStore& accounts() override { return accounts_; }
 
   Async<TimePoint> now() override;
   Async<application::StoreStats> stats() override;
@@ -50,6 +52,7 @@ class SqliteStore final : public application::Store {
   SqliteRunRepository runs_;
   SqliteRunLogRepository logs_;
   SqliteWorkerRepository workers_;
+  SqliteAccountStore accounts_;
 };
 
 }  // namespace scheduler::infrastructure

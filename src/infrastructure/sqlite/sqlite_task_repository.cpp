@@ -131,9 +131,10 @@ SchedulerResult<Task> create_task(Connection& connection, Task task, TimePoint n
   task.created_at = task.updated_at = now;
   CHECK(check_name_is_free(connection, task));
   CHECK(check_upstreams_exist(connection, task.spec.dependencies));
-  static const auto kSql = fmt::format(
-      "INSERT INTO tasks ({}, version, created_at, updated_at) VALUES ({}, ?31, ?32, ?32)", kSpecColumns, kSpecValues);
-  CHECK(write_spec(connection, kSql, task, task.version, now));
+  static const auto kSql =
+      fmt::format("INSERT INTO tasks ({}, version, created_at, updated_at, owner_id) VALUES ({}, ?31, ?32, ?32, ?33)",
+                  kSpecColumns, kSpecValues);
+  CHECK(write_spec(connection, kSql, task, task.version, now, task.owner));
   task.id = TaskId{connection.last_insert_id()};
   CHECK(insert_dependencies(connection, task));  // nobody can depend on a new task: no cycle
   return task;
@@ -171,6 +172,7 @@ SchedulerResult<Task> update_task(Connection& connection, Task task, const std::
   CHECK(check_no_cycle(connection, task));
   ++task.version;
   task.created_at = stored.created_at;
+  task.owner = stored.owner;
   task.updated_at = now;
   // Slots may have fired since the task was read; that does not change its version.
   if (task.watermark && stored.watermark) task.watermark = std::max(*task.watermark, *stored.watermark);

@@ -26,17 +26,18 @@ T parsed_or_rejected(Row& row, std::optional<T> parsed, const std::string& colum
 
 // FROM tasks t. The dependencies are rows of their own.
 inline constexpr std::string_view kTaskColumns =
-    "t.id, t.version, t.name, t.description, t.task_type, t.schedule, t.timezone, t.parameters, t.timeout_seconds,"
+    "t.id, t.version, t.owner_id, t.name, t.description, t.task_type, t.schedule, t.timezone, t.parameters, "
+    "t.timeout_seconds,"
     " t.max_retries, t.backoff_base_seconds, t.backoff_factor, t.backoff_cap_seconds, t.trigger_rule,"
     " t.overlap_policy, t.misfire_policy, t.delivery, t.priority, t.labels, t.worker_labels, t.shard_count, t.status,"
     " t.created_at, t.updated_at, t.watermark, t.next_fire_at, t.schedule_since, t.retry_on, t.max_lost_attempts,"
     " t.misfire_grace_seconds, t.catch_up_window_seconds, t.max_concurrent_runs, t.max_queued_runs";
-inline constexpr int kTaskColumnCount = 33;
+inline constexpr int kTaskColumnCount = 34;
 inline constexpr auto read_task = [](auto& row) {
   domain::Task task;
   auto& spec = task.spec;
   std::string labels, worker_labels, retry_on;
-  row.read(task.id, task.version, spec.name, spec.description, spec.task_type, spec.schedule, spec.timezone,
+  row.read(task.id, task.version, task.owner, spec.name, spec.description, spec.task_type, spec.schedule, spec.timezone,
            spec.parameters, spec.timeout, spec.max_retries, spec.retry_backoff.base_seconds, spec.retry_backoff.factor,
            spec.retry_backoff.cap_seconds, spec.trigger_rule, spec.overlap_policy, spec.misfire_policy, spec.delivery,
            spec.priority, labels, worker_labels, spec.shard_count, spec.status, task.created_at, task.updated_at,

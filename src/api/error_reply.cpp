@@ -132,9 +132,12 @@ Reply problem_reply(const Problem& problem, const Request& request, TimePoint no
   json.member("request_id", request.id).member("timestamp", now).end_object();
 
   Reply reply{.status = problem.status, .body = json.take(), .content_type = "application/problem+json"};
-  if (problem.status == 429) reply.headers.emplace_back("Retry-After", "5");  // runs begin all the time
-  if (problem.status == 503) reply.headers.emplace_back("Retry-After", "1");
-  if (problem.retry_after) reply.headers.emplace_back("Retry-After", std::to_string(problem.retry_after->count()));
+  // Seconds. Runs begin all the time, so a full backlog is worth another look soon.
+  const auto otherwise = problem.status == 429   ? std::optional(Seconds{5})
+                         : problem.status == 503 ? std::optional(Seconds{1})
+                                                 : std::nullopt;
+  if (const auto wait = problem.retry_after ? problem.retry_after : otherwise)
+    reply.headers.emplace_back("Retry-After", std::to_string(wait->count()));
   if (problem.status == 401) {
     const bool refused = problem.code == code_of(ErrorKind::InvalidToken);
     reply.headers.emplace_back("WWW-Authenticate", refused ? R"(Bearer realm="scheduler", error="invalid_token")"

@@ -19,7 +19,7 @@ said=$(./door rum 2>&1) || code=$?
 grep -q "no word 'rum'" <<<"$said" || fail "an unknown word is not named: $said"
 
 # Every word of the help is a word, and the other way round.
-listed=$(./door help | sed -n 's/^  \([a-z]*\) .*/\1/p' | sort)
+listed=$(./door help | sed -n 's/^  \([a-z][a-z]*\) .*/\1/p' | sort)
 known=$(sed -n 's/^  \(run | .*\))$/\1/p' "$root/dev" | tr -d ' ' | tr '|' '\n')
 [[ $listed == $(printf '%s\nsetup\nhelp\n' "$known" | sort) ]] || fail "help and words differ: $listed"
 

@@ -1,6 +1,7 @@
 #include "simulation/checker.hpp"
 
 #include "application/task_schedule.hpp"
+#include "domain/limits.hpp"
 #include "infrastructure/sqlite/rows.hpp"
 
 #include <fmt/format.h>
@@ -306,14 +307,14 @@ void Checker::judge_slots_of(const Task& task, const std::vector<Rule>& rules) {
 
 // --- runs ------------------------------------------------------------------------------------------------------------
 
-// Others of the same task that have not ended, and are not shards of the same fire.
+// Others of the same task that go (domain/limits.hpp) or wait, and are not shards of the same fire.
 int Checker::active_besides(const TaskRun& run, bool waiting) const {
   const auto open = open_of_.find(run.task);
   if (open == open_of_.end()) return 0;
   return static_cast<int>(std::ranges::count_if(open->second, [&](RunId id) {
     const auto& it = runs_.at(id);
     const bool sibling = it.id == run.id || (it.slot && it.slot == run.slot);
-    return !sibling && (it.state == RunState::waiting) == waiting;
+    return !sibling && (waiting ? it.state == RunState::waiting : domain::goes(it, time_.now()));
   }));
 }
 

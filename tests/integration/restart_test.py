@@ -86,7 +86,8 @@ def main(program):
         wait_for("the end of every process", lambda: not processes_with(marker))
         # What the program says about itself; below, its tables say the same.
         audit = subprocess.run([os.path.join(os.path.dirname(program), "scheduler-cli"), "schedule", "audit", "every second"],
-                               env=os.environ | {"SCHEDULER_API_URL": scheduler.url}, capture_output=True, text=True, timeout=20)
+                               env=os.environ | {"SCHEDULER_API_URL": scheduler.url,
+                                                  "SCHEDULER_API_KEY": scheduler.api_key}, capture_output=True, text=True, timeout=20)
         assert audit.returncode == 0 and "no gap, no double" in audit.stderr, (audit.returncode, audit.stderr)
         scheduler.process.send_signal(signal.SIGTERM)
         code = scheduler.process.wait(timeout=20)

@@ -116,7 +116,7 @@ def skipped_slots(ask, cluster):
     ask.api.call("POST", f"/api/tasks/{forbidding}/pause", {})
     resting = ask.task("resting", command="true", schedule="*/2 * * * * *")
     ask.api.call("POST", f"/api/tasks/{resting}/pause", {})
-    wait_for("its fire time to pass", lambda: ask.api.call("GET", f"/api/tasks/{resting}/slots")["undecided"])
+    wait_for("its fire time to pass", lambda: ask.api.call("GET", f"/api/tasks/{resting}/slots")["audit"]["undecided"])
     ask.api.call("POST", f"/api/tasks/{resting}/resume", {})
     ask.explain(resting, "paused")
     ask.api.call("POST", f"/api/tasks/{resting}/pause", {})

@@ -9,6 +9,11 @@ struct TriggerBody {
 };
 BOOST_DESCRIBE_STRUCT(TriggerBody, (), (parameters))
 
+struct RetryBody {
+  bool downstream = false;
+};
+BOOST_DESCRIBE_STRUCT(RetryBody, (), (downstream))
+
 struct PreviewBody {
   std::string schedule;
   std::string timezone = application::PreviewRequest{}.timezone;
@@ -31,6 +36,12 @@ SchedulerResult<application::TriggerRequest> read_trigger(std::string_view text)
   if (request.parameters->size() > domain::kParameterBytesMax)
     return fail_with_faults({{"/parameters", "must be at most 1048576 bytes of JSON"}});
   return request;
+}
+
+SchedulerResult<bool> read_retry(std::string_view text) {
+  if (text.empty()) return false;
+  TRY(const auto body, parse_json_as<RetryBody>(text));
+  return body.downstream;
 }
 
 SchedulerResult<application::PreviewRequest> read_preview(std::string_view text) {

@@ -10,6 +10,8 @@ namespace scheduler::api {
 
 // {"parameters": {…}}; an empty body asks for nothing special.
 [[nodiscard]] SchedulerResult<application::TriggerRequest> read_trigger(std::string_view body);
+// {"downstream": true}: whether what was skipped because of the run runs again as well; an empty body: no.
+[[nodiscard]] SchedulerResult<bool> read_retry(std::string_view body);
 // {"schedule": …, "timezone": …, "from": …, "count": …, "task_name": …}
 [[nodiscard]] SchedulerResult<application::PreviewRequest> read_preview(std::string_view body);
 // Nothing, or {}.

@@ -14,6 +14,8 @@ void write_upstream_run(JsonWriter& json, const domain::UpstreamRun& upstream);
 void write_explained(JsonWriter& json, const application::RunExplained& explained);
 void write_explained(JsonWriter& json, const application::TaskExplained& explained);
 void write_new_runs(JsonWriter& json, const application::NewRuns& made);
+void write_dependencies(JsonWriter& json, const application::TaskDependencies& dependencies);
+void write_graph(JsonWriter& json, const application::TaskGraph& graph);
 void write_task_stats(JsonWriter& json, const application::TaskStats& stats);
 [[nodiscard]] std::string run_json(const domain::TaskRun& run);
 

@@ -72,12 +72,16 @@ class TaskControlServiceImpl final : public TaskControlService {
     co_return std::move(cancelled.run);
   }
 
-  Async<NewRuns> restart_run(RunId id) override {
+  Async<NewRuns> restart_run(RunId id, bool downstream) override {
     CO_TRY(const auto run, ports_.store.runs().get(id));
     if (!domain::is_terminal(run.state))
       co_return fail(ErrorKind::Conflict, fmt::format("run {} is {}; only a run that has ended can be run again",
                                                       id.value, name_of(run.state)));
-    NewRun again{.task = run.task, .trigger = domain::Trigger::retry, .retry_of = id, .parameters = run.parameters};
+    NewRun again{.task = run.task,
+                 .trigger = domain::Trigger::retry,
+                 .retry_of = id,
+                 .downstream = downstream,
+                 .parameters = run.parameters};
     auto made = co_await ports_.store.runs().insert(std::move(again));
     if (!made && made.error().kind == ErrorKind::TaskNotFound)
       co_return fail(

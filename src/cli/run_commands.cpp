@@ -195,15 +195,26 @@ Verb cancel_verb(Session& session) {
 }
 
 Verb retry_verb(Session& session) {
-  auto id = std::make_shared<std::string>();
+  struct Options {
+    std::string id;
+    bool downstream = false;
+  };
+  auto it = std::make_shared<Options>();
   return {"retry",
           "Run it once more, as a new run with the same parameters.",
-          {run_argument(*id)},
-          [&session, id]() -> Outcome<Exit> {
-            TRY(const auto run, run_id(*id));
+          {run_argument(it->id),
+           {.names = "--downstream",
+            .value = {},
+            .doc = "and what was skipped because of it, if it ends well",
+            .into = &it->downstream}},
+          [&session, it]() -> Outcome<Exit> {
+            TRY(const auto run, run_id(it->id));
             TRY(const auto api, session.api());
-            TRY(const auto data, api.send("POST", fmt::format("/api/runs/{}/retry", run), nullptr));
-            session.output().list(data, array_in(data, "runs"), kRunColumns);
+            const auto body = it->downstream ? json::value(json::object{{"downstream", true}}) : json::value();
+            TRY(const auto data, api.send("POST", fmt::format("/api/runs/{}/retry", run), body));
+            auto runs = array_in(data, "runs");
+            for (const auto& again : array_in(data, "downstream")) runs.push_back(again);
+            session.output().list(data, runs, kRunColumns);
             return Exit::ok;
           }};
 }

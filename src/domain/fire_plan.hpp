@@ -41,7 +41,9 @@ enum class OverlapAction {
   replace_then_wait,  // cancel them, drop what waits, and wait until they have ended
 };
 
-// `active`: runs of the task that are pending, dispatched or running; `queued`: runs that wait for those.
-[[nodiscard]] OverlapAction on_overlap(OverlapPolicy policy, int active, int queued);
+// `active`: runs of the task that are pending, dispatched or running; `queued`: fire times whose runs wait, for those
+// or for upstream runs. Where nothing is active and a task has `upstreams`, the first that waits counts as active: only
+// what comes after it is in the queue.
+[[nodiscard]] OverlapAction on_overlap(OverlapPolicy policy, int active, int queued, bool upstreams = false);
 
 }  // namespace scheduler::domain

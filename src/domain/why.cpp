@@ -225,6 +225,27 @@ Gate end_of(const TaskRun& run) {
           .workers = run.worker ? std::vector{*run.worker} : std::vector<WorkerId>{}};
 }
 
+// The upstream runs that a waiting run waits for; nothing when all have ended.
+std::optional<Gate> upstream_gate(const WhyView& view) {
+  Gate gate{.code = GateCode::dependency, .sentence = "", .remedy = "", .since = view.run.created_at};
+  std::size_t open = 0;
+  for (const auto& it : view.upstreams) {
+    if (it.state) continue;
+    ++open;
+    if (gate.runs.size() < kWhyRunsMax && it.run) gate.runs.push_back(*it.run);
+    if (open > 3) continue;  // a sentence, not a list
+    gate.sentence += gate.sentence.empty() ? "" : ", ";
+    gate.sentence += it.run    ? fmt::format("run {} of '{}'", it.run->value, it.task_name)
+                     : it.slot ? fmt::format("'{}' at {}", it.task_name, format_rfc3339(*it.slot))
+                               : fmt::format("the next run of '{}'", it.task_name);
+  }
+  if (open == 0) return std::nullopt;
+  gate.sentence =
+      fmt::format("it waits for {}{} to end", gate.sentence, open > 3 ? fmt::format(" and {} more", open - 3) : "");
+  gate.remedy = fmt::format("look at all of them: scheduler-cli run upstreams {}", view.run.id.value);
+  return gate;
+}
+
 // What starts it, and when it does.
 Gate start_of(const Task& task, TimePoint now) {
   if (!task.spec.schedule)
@@ -285,7 +306,9 @@ std::vector<Gate> why(const WhyView& view) {
     add_held_gates(view, gates);
     return gates;
   }
-  if (run.state == RunState::waiting)
+  const auto upstreams = upstream_gate(view);
+  if (upstreams) gates.push_back(*upstreams);
+  if (run.state == RunState::waiting && !upstreams)
     gates.push_back({.code = GateCode::overlap,
                      .sentence =
                          "an earlier run of the task has not ended, and the task's overlap_policy lets one at a "

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "core/enum_names.hpp"
+#include "domain/dependencies.hpp"
 #include "domain/dispatch_plan.hpp"
 #include "domain/task.hpp"
 #include "domain/task_run.hpp"
@@ -27,6 +28,7 @@ enum class GateCode {
   // of a run
   not_due,               // its time has not come
   backoff,               // an attempt failed, and the next one waits
+  dependency,            // upstream runs that it waits for have not ended
   overlap,               // an earlier run of the task has not ended
   no_worker,             // no worker is alive
   no_worker_for_type,    // none of them executes this type
@@ -61,6 +63,7 @@ constexpr auto enum_names(GateCode) {
                                           "not_fired",
                                           "not_due",
                                           "backoff",
+                                          "dependency",
                                           "overlap",
                                           "no_worker",
                                           "no_worker_for_type",
@@ -98,15 +101,17 @@ struct Gate {
   std::vector<WorkerId> workers;      // the workers that it is about, at most kWhyWorkersMax
 };
 inline constexpr std::size_t kWhyWorkersMax = 10;
+inline constexpr std::size_t kWhyRunsMax = 10;
 
 // What the answer is made from; all by the store's clock, read as closely together as a store allows.
 struct WhyView {
   TimePoint now{};
   bool queue_away = false;  // as the asking process sees it
   TaskRun run;
-  std::string route;                // of the task; empty where it was deleted
-  std::vector<WorkerLoad> workers;  // the newest incarnation of each worker; dead ones may be among them
-  std::vector<RunId> earlier;       // runs of the same task that a waiting run may wait for
+  std::string route;                   // of the task; empty where it was deleted
+  std::vector<WorkerLoad> workers;     // the newest incarnation of each worker; dead ones may be among them
+  std::vector<RunId> earlier;          // runs of the same task that a waiting run may wait for
+  std::vector<UpstreamRun> upstreams;  // what a waiting run waits for
 };
 
 struct TaskWhyView {

@@ -218,6 +218,17 @@ TEST(Run, CancelRetryAttempts_SendTheirRequest) {
             "1        failed  w1      2026-03-28T12:00:00Z  5 ms  exit_code  code\\n1\n");
 }
 
+TEST(Run, RetryDownstream_SaysSoAndListsAllNewRuns) {
+  FakeServer server;
+  server.data("POST /api/runs/12/retry",
+              R"({"runs":[)" + run_json("pending") + R"(],"existed":false,"downstream":[)" + run_json("waiting") + "]}",
+              202);
+  const auto ran = run_cli_on(server, {"run", "retry", "12", "--downstream"});
+  EXPECT_THAT(ran.out, HasSubstr("report  pending"));
+  EXPECT_THAT(ran.out, HasSubstr("report  waiting"));
+  EXPECT_EQ(server.seen().back().body, R"({"downstream":true})");
+}
+
 TEST(Run, Upstreams_ListsWhatItWaitsFor) {
   FakeServer server;
   server.data("GET /api/runs/12/upstreams",

@@ -98,6 +98,25 @@ TEST(Why, RunThatHasNotStarted_NamesEveryClosedGateInOrder) {
          it.workers.clear();
        },
        "overlap no_worker", ""},
+      {"an upstream run goes",
+       [](auto& it) {
+         it.run.state = RunState::waiting;
+         it.upstreams = {{TaskId{1}, "extract", {}, RunId{4}, RunState::succeeded},
+                         {TaskId{2}, "check", {}, RunId{5}, {}}};
+       },
+       "dependency", "it waits for run 5 of 'check' to end"},
+      {"an upstream has not fired yet",
+       [](auto& it) {
+         it.run.state = RunState::waiting;
+         it.upstreams = {{TaskId{1}, "extract", kNow, {}, {}}, {TaskId{2}, "check", {}, {}, {}}};
+       },
+       "dependency", "the next run of 'check'"},
+      {"all upstreams have ended, an earlier run goes",
+       [](auto& it) {
+         it.run.state = RunState::waiting;
+         it.upstreams = {{TaskId{1}, "extract", kNow, RunId{4}, RunState::succeeded}};
+       },
+       "overlap", "an earlier run"},
   };
   for (const auto& row : rows) {
     auto view = pending();
@@ -128,6 +147,12 @@ TEST(Why, ClosedGate_HasItsEvidence) {
   view.run.state = RunState::waiting;
   view.earlier = {RunId{3}, RunId{5}};
   EXPECT_THAT(why(view).at(0).runs, ElementsAre(RunId{3}, RunId{5}));
+
+  for (int i = 1; i <= 20; ++i) view.upstreams.push_back({TaskId{1}, "up", kNow, RunId{i}, {}});
+  const auto upstreams = why(view).at(0);
+  EXPECT_EQ(upstreams.runs.size(), kWhyRunsMax);
+  EXPECT_THAT(upstreams.sentence, HasSubstr("and 17 more"));
+  EXPECT_THAT(upstreams.remedy, HasSubstr("scheduler-cli run upstreams"));
 }
 
 TEST(Why, RunWithItsWorker_SaysWhatTheWorkerDoes) {

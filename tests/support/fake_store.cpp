@@ -108,6 +108,28 @@ class FakeStore::Tasks final : public TaskRepository {
       return {};
     });
   }
+  Async<std::vector<DependencyEdge>> edges(std::vector<TaskId> of, std::size_t limit) override {
+    FAKE_CALL("edges", [&]() -> SchedulerResult<std::vector<DependencyEdge>> {
+      std::vector<DependencyEdge> all;
+      const auto asked = [&](TaskId task) { return std::ranges::find(of, task) != of.end(); };
+      for (const auto& [id, task] : store_.task_rows)
+        for (const auto upstream : task.spec.dependencies)
+          if (all.size() < limit && (asked(id) || asked(upstream))) all.push_back({id, upstream});
+      return all;
+    });
+  }
+  Async<std::vector<TaskStanding>> standings(std::vector<TaskId> ids) override {
+    FAKE_CALL("standings", [&]() -> SchedulerResult<std::vector<TaskStanding>> {
+      std::vector<TaskStanding> all;
+      for (const auto& [id, task] : store_.task_rows) {
+        if (std::ranges::find(ids, id) == ids.end()) continue;
+        all.push_back({.id = id, .name = task.spec.name, .status = task.spec.status, .schedule = task.spec.schedule});
+        for (const auto& [run, row] : store_.run_rows)
+          if (row.task == id) all.back().last_run = run, all.back().last_state = row.state;
+      }
+      return all;
+    });
+  }
   Async<std::vector<TaskId>> dependants(TaskId id) override {
     FAKE_CALL("dependants", [&]() -> SchedulerResult<std::vector<TaskId>> {
       std::vector<TaskId> all;
@@ -423,6 +445,7 @@ class FakeStore::Runs final : public RunRepository {
   explicit Runs(FakeStore& store) : store_(store) {}
 
   Async<NewRuns> insert(NewRun wanted) override {
+    store_.last_insert = wanted;
     FAKE_CALL("insert", [&]() -> SchedulerResult<NewRuns> {
       const auto task = store_.task_rows.find(wanted.task);
       if (task == store_.task_rows.end()) return fail(ErrorKind::TaskNotFound, "there is no such task");

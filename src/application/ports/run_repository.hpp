@@ -17,14 +17,18 @@ struct NewRun {
   TaskId task;
   domain::Trigger trigger = domain::Trigger::manual;
   std::optional<RunId> retry_of;
+  // With retry_of: what was skipped because of that run, down the graph, is made again as well, and waits for this run.
+  bool downstream = false;
   std::optional<std::string> parameters;       // JSON object, checked; replaces the task's
   std::optional<std::string> idempotency_key;  // 1–255 bytes; unique per task
 };
 
 struct NewRuns {
-  std::vector<domain::TaskRun> runs;  // one per shard
-  bool existed = false;               // the idempotency key was known: these are the runs it made then
+  std::vector<domain::TaskRun> runs;             // one per shard
+  bool existed = false;                          // the idempotency key was known: these are the runs it made then
+  std::vector<domain::TaskRun> downstream = {};  // runs made to wait for them, in the place of skipped ones
 };
+inline constexpr std::size_t kDownstreamRunsMax = 1000;
 
 struct RunFilter {
   std::optional<TaskId> task;
@@ -53,8 +57,9 @@ class RunRepository {
  public:
   virtual ~RunRepository() = default;
 
-  // Pending, due now by the store's clock. A run with `retry_of` is made for the shard of that run alone. TaskNotFound;
-  // RunNotFound where the task has no run `retry_of`.
+  // Pending, due now by the store's clock. A run with `retry_of` is made for the shard of that run alone; it takes part
+  // in no round, and what it lets go is what `downstream` made. TaskNotFound; RunNotFound where the task has no run
+  // `retry_of`; Conflict for more than kDownstreamRunsMax runs downstream.
   virtual Async<NewRuns> insert(NewRun run) = 0;
 
   virtual Async<domain::TaskRun> get(RunId id) = 0;  // RunNotFound

@@ -1,5 +1,6 @@
 #include "infrastructure/postgres/postgres_run_repository.hpp"
 
+#include "infrastructure/postgres/downstream_runs.hpp"
 #include "infrastructure/postgres/rows.hpp"
 #include "infrastructure/postgres/run_endings.hpp"
 #include "infrastructure/store/guards.hpp"
@@ -26,9 +27,11 @@ using domain::TaskRun;
 using postgres::instant_of;
 using postgres::kMarkForCancel;
 using postgres::kRunTables;
+using postgres::lock_tasks;
 using postgres::lock_tasks_of;
 using postgres::Row;
 using postgres::Rows;
+using postgres::run_downstream_again;
 using postgres::RunEndings;
 using postgres::RunInserts;
 using postgres::Transaction;
@@ -67,7 +70,7 @@ Async<std::vector<TaskRun>> runs_by_id(Transaction& tx, std::vector<RunId> ids) 
 }
 
 // A run that is asked for again keeps its place among the shards; the other shards are not run again.
-Async<void> add_again(Transaction& tx, const NewFire& fire, RunId ended, RunInserts& inserts) {
+Async<void> add_again(Transaction& tx, const NewFire& fire, RunId ended, bool downstream, RunInserts& inserts) {
   CO_TRY(auto rows,
          tx.query("SELECT shard_index, shard_total FROM task_runs WHERE id = $1 AND task_id = $2", ended, fire.task));
   CO_UNWRAP(const auto shard, rows.first([](Row& row) {
@@ -76,6 +79,7 @@ Async<void> add_again(Transaction& tx, const NewFire& fire, RunId ended, RunInse
     return it;
   }));
   if (!shard) co_return task_has_no_such_run(fire.task, ended);
+  if (downstream && shard->second > 1) co_return shard_has_no_downstream(ended);
   inserts.add(fire, shard->first, shard->second);
   co_return SchedulerResult<void>{};
 }
@@ -92,7 +96,7 @@ Async<std::vector<RunId>> insert_all(Transaction& tx, const NewRun& run, const T
                      .due_at = now};
   RunInserts inserts;
   if (run.retry_of)
-    CO_CHECK(add_again(tx, fire, *run.retry_of, inserts));
+    CO_CHECK(add_again(tx, fire, *run.retry_of, run.downstream, inserts));
   else
     inserts.add_shards(fire, task.shard_count);
   inserts.send(tx);
@@ -131,10 +135,11 @@ bool is_held(RunState state) { return state == RunState::dispatched || state == 
 Async<NewRuns> PostgresRunRepository::insert(NewRun run) {
   CO_TRY(auto tx, database_.begin(Access::write));
   tx.send(kSelectNow, clock_.own());
+  if (run.downstream) lock_tasks(tx, {run.task}, {});
   tx.send(kSelectTask, run.task);
   CO_TRY(auto results, tx.flush());
   CO_UNWRAP(const auto now, instant_of(results[0]));
-  CO_UNWRAP(const auto task, results[1].first([](Row& row) {
+  CO_UNWRAP(const auto task, results.back().first([](Row& row) {
     TaskOfRun it;
     row.read(it.route, it.priority, it.shard_count);
     return it;
@@ -154,6 +159,10 @@ Async<NewRuns> PostgresRunRepository::insert(NewRun run) {
     CO_TRY(auto theirs, tx.query(kRunsMadeBy, run.task, run.idempotency_key));
     CO_UNWRAP(ids, theirs.values<RunId>());
     made.existed = true;
+  }
+  if (run.retry_of && run.downstream) {
+    CO_TRY(auto downstream, run_downstream_again(tx, *run.retry_of, ids.front(), now));
+    CO_TRY(made.downstream, runs_by_id(tx, std::move(downstream)));
   }
   CO_TRY(made.runs, runs_by_id(tx, std::move(ids)));
   CO_CHECK(tx.commit());

@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
 #include <set>
 
 namespace scheduler::infrastructure {
@@ -53,35 +55,56 @@ class FireTransaction {
     std::int64_t version = 0;
     std::optional<TimePoint> watermark, next_fire_at;
     bool won = false;
-    int active = 0, waiting = 0;       // its runs that have not ended, without and with those that wait
+    int active = 0, waiting = 0;       // its runs that have not ended and do not wait; its fire times whose runs do
     bool replaced = false;             // its stored runs are to be ended
     std::vector<std::size_t> inserts;  // its rows in inserts_ that no worker can have yet
   };
 
+  // It may end runs, pass a fire time without one, or make a run that ends at once: then what is downstream follows.
+  static bool decides_more_than_its_own(const Fire& fire) {
+    return fire.task.spec.overlap_policy != OverlapPolicy::allow || !fire.awaited.empty() ||
+           std::ranges::any_of(fire.plan.slots, [](const domain::SlotDecision& it) { return !it.fire; });
+  }
+
+  // What it waits for was worked out from upstream tasks as they are now.
+  [[nodiscard]] bool upstreams_are_as_seen(const Fire& fire) const {
+    return std::ranges::all_of(fire.upstream_versions, [this](const auto& seen) {
+      const auto now = versions_.find(seen.first);
+      return now != versions_.end() && now->second == seen.second;
+    });
+  }
+
   Async<void> load(const std::vector<Fire>& fires) {
-    std::vector<TaskId> replacing, others, slot_tasks;
+    std::vector<TaskId> ending, others, slot_tasks, upstreams;
     std::vector<TimePoint> slots;
     for (const auto& fire : fires) {
-      (fire.task.spec.overlap_policy == OverlapPolicy::replace ? replacing : others).push_back(fire.task.id);
+      (decides_more_than_its_own(fire) ? ending : others).push_back(fire.task.id);
+      for (const auto& [upstream, version] : fire.upstream_versions) upstreams.push_back(upstream);
       for (const auto& it : fire.plan.slots) {
         if (!it.fire) continue;
         slot_tasks.push_back(fire.task.id);
         slots.push_back(it.last);
       }
     }
-    lock_tasks(tx_, replacing, others);
-    auto counted = replacing;
+    lock_tasks(tx_, ending, others);
+    auto counted = ending;
     counted.insert(counted.end(), others.begin(), others.end());
     tx_.send(
-        "SELECT task_id, count(*) FILTER (WHERE state <> 'waiting'), count(*) FILTER (WHERE state = 'waiting')"
-        " FROM task_runs WHERE task_id = ANY ($1) AND ended_at IS NULL GROUP BY task_id",
+        "SELECT task_id, count(*) FILTER (WHERE state <> 'waiting'), count(DISTINCT slot) FILTER (WHERE state ="
+        " 'waiting') FROM task_runs WHERE task_id = ANY ($1) AND ended_at IS NULL GROUP BY task_id",
         counted);
     tx_.send(
         "SELECT DISTINCT s.task_id, s.slot FROM unnest($1::bigint[], $2::timestamptz[]) AS n (task_id, slot)"
         " JOIN schedule_slots s ON s.task_id = n.task_id AND s.slot = n.slot",
         slot_tasks, slots);
+    tx_.send("SELECT id, version FROM tasks WHERE id = ANY ($1)", upstreams);
     CO_TRY(auto results, tx_.flush());
     CO_ENSURE(load_tasks(results[0], results[1]));
+    CO_UNWRAP(const auto versions, results[3].all([this](Row& row) {
+      std::pair<TaskId, std::int64_t> it;
+      row.read(it.first, it.second);
+      return versions_.insert(it).second;
+    }));
     CO_UNWRAP(const auto recorded, results[2].all([this](Row& row) {
       std::pair<TaskId, TimePoint> slot;
       row.read(slot.first, slot.second);
@@ -112,7 +135,7 @@ class FireTransaction {
   void decide(const Fire& fire) {
     const auto found = tasks_.find(fire.task.id);
     if (found == tasks_.end() || found->second.version != fire.task.version ||
-        found->second.watermark != fire.task.watermark) {
+        found->second.watermark != fire.task.watermark || !upstreams_are_as_seen(fire)) {
       ++report_.lost_races;
       return;
     }
@@ -122,7 +145,7 @@ class FireTransaction {
     it.next_fire_at = fire.plan.next_fire_at;
     for (const auto& slots : fire.plan.slots) {
       if (slots.fire)
-        fire_slot(fire.task, it, slots.last);
+        fire_slot(fire, it, slots.last);
       else
         skip(fire.task.id, slots);
     }
@@ -133,22 +156,28 @@ class FireTransaction {
     skipped_.push_back(slots);
   }
 
-  void fire_slot(const domain::Task& task, Current& it, TimePoint slot) {
+  void fire_slot(const Fire& fire, Current& it, TimePoint slot) {
+    const auto& task = fire.task;
     if (!recorded_.insert({task.id, slot}).second) return;
-    switch (domain::on_overlap(task.spec.overlap_policy, it.active, it.waiting)) {
+    const auto awaited = fire.awaited.find(slot);
+    const auto* upstreams = awaited == fire.awaited.end() ? nullptr : &awaited->second;
+    const bool depends = !task.spec.dependencies.empty();
+    switch (domain::on_overlap(task.spec.overlap_policy, it.active, it.waiting, depends)) {
       case OverlapAction::start:
-        return insert(task, it, slot, RunState::pending);
+        return insert(task, it, slot, upstreams ? RunState::waiting : RunState::pending, upstreams);
       case OverlapAction::wait:
-        return insert(task, it, slot, RunState::waiting);
+        return insert(task, it, slot, RunState::waiting, upstreams);
       case OverlapAction::replace_then_wait:
         replace(it);
-        return insert(task, it, slot, RunState::waiting);
+        return insert(task, it, slot, RunState::waiting, upstreams);
       case OverlapAction::skip:
         return skip(task.id, {slot, slot, false, Reason::overlap});
     }
   }
 
-  void insert(const domain::Task& task, Current& it, TimePoint slot, RunState state) {
+  // `upstreams`: what the runs wait for; null: nothing.
+  void insert(const domain::Task& task, Current& it, TimePoint slot, RunState state,
+              const std::vector<domain::AwaitedRun>* upstreams) {
     const auto route = domain::route_of(task.spec);
     const NewFire fire{.task = task.id,
                        .route = route,
@@ -162,8 +191,10 @@ class FireTransaction {
       it.inserts.push_back(inserts_.add(fire, shard, task.spec.shard_count));
       slot_of_insert_.push_back(slot);
       shard_of_insert_.push_back(shard);
-      ++(state == RunState::waiting ? it.waiting : it.active);
+      upstreams_of_insert_.push_back(upstreams);
+      if (state != RunState::waiting) ++it.active;
     }
+    if (state == RunState::waiting) ++it.waiting;
     report_.runs += static_cast<std::size_t>(task.spec.shard_count);
   }
 
@@ -172,7 +203,7 @@ class FireTransaction {
     it.replaced = true;
     for (const auto row : it.inserts) {
       const auto to = inserts_.state(row) == RunState::waiting ? RunState::skipped : RunState::cancelled;
-      --(to == RunState::skipped ? it.waiting : it.active);
+      if (to == RunState::cancelled) --it.active;
       inserts_.end(row, to, Reason::overlap, kReplaced);
     }
     it.inserts.clear();
@@ -204,6 +235,7 @@ class FireTransaction {
       CO_UNWRAP(report_.to_cancel, (next++)->all(read_assigned));
     }
     if (!inserts_.empty()) CO_ENSURE(record_fired(*next++));
+    endings_.note_passed(skipped_tasks_);
     co_return co_await endings_.settle();
   }
 
@@ -231,7 +263,10 @@ class FireTransaction {
     std::vector<TaskId> tasks;
     for (std::size_t i = 0; i < ids.size(); ++i) {
       tasks.push_back(inserts_.task(i));
-      if (domain::is_terminal(inserts_.state(i))) endings_.note(ids[i], inserts_.task(i), inserts_.state(i));
+      if (domain::is_terminal(inserts_.state(i)))
+        endings_.note(ids[i], inserts_.task(i), inserts_.state(i));
+      else if (const auto* upstreams = upstreams_of_insert_[i])
+        endings_.wait_for(ids[i], *upstreams);
     }
     tx_.send(
         "INSERT INTO schedule_slots (task_id, slot, shard, first_slot, disposition, reason, run_id, decided_at)"
@@ -253,6 +288,8 @@ class FireTransaction {
   RunInserts inserts_;
   std::vector<TimePoint> slot_of_insert_;
   std::vector<int> shard_of_insert_;
+  std::vector<const std::vector<domain::AwaitedRun>*> upstreams_of_insert_;
+  std::map<TaskId, std::int64_t> versions_;  // of upstream tasks
   bool won_any_ = false;
 };
 
@@ -291,6 +328,12 @@ Async<FireView> PostgresSlotRepository::due(std::size_t limit) {
   CO_UNWRAP(view.now, instant_of(results[0]));
   CO_UNWRAP(view.due, results[1].all(read_whole_task));
   CO_UNWRAP(view.next_fire_at, results[2].value<TimePoint>());
+  std::set<TaskId> upstreams;
+  for (const auto& task : view.due) upstreams.insert(task.spec.dependencies.begin(), task.spec.dependencies.end());
+  if (upstreams.empty()) co_return view;
+  static const auto kUpstreams = fmt::format("SELECT {} FROM tasks t WHERE t.id = ANY ($1)", kUpstreamTaskColumns);
+  CO_TRY(auto rows, database_.query(kUpstreams, std::vector(upstreams.begin(), upstreams.end())));
+  CO_UNWRAP(view.upstreams, rows.all(read_upstream_task));
   co_return view;
 }
 
@@ -303,9 +346,16 @@ Async<FireReport> PostgresSlotRepository::commit(std::vector<Fire> fires) {
 }
 
 Async<void> PostgresSlotRepository::quarantine(TaskId task, std::int64_t version) {
-  CO_TRY(const auto rows,
-         database_.query("UPDATE tasks SET next_fire_at = NULL WHERE id = $1 AND version = $2", task, version));
-  co_return SchedulerResult<void>{};
+  CO_TRY(auto tx, database_.begin(Access::write));
+  tx.send(kSelectNow, clock_.own());
+  lock_tasks(tx, {task}, {});
+  tx.send("UPDATE tasks SET next_fire_at = NULL WHERE id = $1 AND version = $2", task, version);
+  CO_TRY(auto results, tx.flush());
+  CO_UNWRAP(const auto now, instant_of(results.front()));
+  RunEndings endings(tx, now);
+  endings.note_passed({task});
+  CO_CHECK(endings.settle());
+  co_return co_await tx.commit();
 }
 
 }  // namespace scheduler::infrastructure

@@ -2,6 +2,7 @@
 
 #include "domain/dependencies.hpp"
 #include "infrastructure/store/guards.hpp"
+#include "infrastructure/store/upstream_sql.hpp"
 
 #include <fmt/format.h>
 
@@ -61,24 +62,56 @@ SchedulerResult<void> RunEndings::note_all(Rows& ended, RunState state) {
 }
 
 Async<void> RunEndings::settle() {
+  CO_TRY(auto added, upstream_runs_.write());
+  note_settled(added);
+  if (!passed_.empty()) {
+    CO_TRY(const auto touched, upstream_runs_.passed(std::exchange(passed_, {})));
+    note_settled(touched);
+  }
+  CO_CHECK(decide_waiting());
   while (!wave_.empty()) CO_CHECK(settle_wave(std::exchange(wave_, {})));
   if (tasks_.empty()) co_return SchedulerResult<void>{};
-  // Of each task that has nothing active any more: the runs of the slot that waits longest.
+  // Of each task that has nothing active any more: the runs of the slot that waits longest, of those that wait for no
+  // upstream run.
   static const auto kPromote = fmt::format(
       "UPDATE task_runs r SET state = 'pending' FROM"
-      " (SELECT DISTINCT ON (w.task_id) w.task_id, w.slot FROM task_runs w WHERE w.task_id = ANY ($1)"
-      " AND w.state = 'waiting' AND NOT EXISTS (SELECT 1 FROM task_runs a WHERE a.task_id = w.task_id"
-      " AND a.ended_at IS NULL AND a.state <> 'waiting') ORDER BY w.task_id, w.id) next"
-      " WHERE r.task_id = next.task_id AND r.slot IS NOT DISTINCT FROM next.slot AND r.ended_at IS NULL AND r.{}",
-      may_leave(domain::Event::promote, Side::store));
+      " (SELECT DISTINCT ON (r.task_id) r.task_id, r.slot FROM task_runs r WHERE r.task_id = ANY ($1)"
+      " AND r.state = 'waiting' AND {0} AND NOT EXISTS (SELECT 1 FROM task_runs a WHERE a.task_id = r.task_id"
+      " AND a.ended_at IS NULL AND a.state <> 'waiting') ORDER BY r.task_id, r.id) next"
+      " WHERE r.task_id = next.task_id AND r.slot IS NOT DISTINCT FROM next.slot AND r.ended_at IS NULL AND r.{1}"
+      " AND {0}",
+      kUpstreamsSettled, may_leave(domain::Event::promote, Side::store));
   tx_.send(kPromote, std::exchange(tasks_, {}));
   co_return SchedulerResult<void>{};
 }
 
 Async<void> RunEndings::settle_wave(std::vector<EndedRun> ended) {
   for (const auto& it : ended) tasks_.push_back(it.task);
-  CO_TRY(const auto dependants, dependants_of(ended));
+  CO_TRY(auto dependants, dependants_of(ended));
   if (dependants.empty()) co_return SchedulerResult<void>{};
+  std::vector<RunId> runs;
+  for (const auto& it : ended) runs.push_back(it.run);
+  CO_TRY(const auto touched, upstream_runs_.ended(std::move(runs)));
+  note_settled(touched);
+  CO_CHECK(decide_waiting());
+  std::erase_if(dependants, [](const Dependant& it) { return it.scheduled; });
+  if (dependants.empty()) co_return SchedulerResult<void>{};
+  CO_CHECK(drop_retries(ended));
+  co_return co_await run_complete_rounds(std::move(ended), std::move(dependants));
+}
+
+// A run that was asked for again takes part in no round.
+Async<void> RunEndings::drop_retries(std::vector<EndedRun>& ended) {
+  std::vector<RunId> runs;
+  for (const auto& it : ended) runs.push_back(it.run);
+  CO_TRY(auto rows, tx_.query("SELECT id FROM task_runs WHERE id = ANY ($1) AND triggered_by = 'retry'", runs));
+  CO_UNWRAP(const auto retries, rows.values<RunId>());
+  std::erase_if(ended, [&](const EndedRun& it) { return std::ranges::find(retries, it.run) != retries.end(); });
+  co_return SchedulerResult<void>{};
+}
+
+Async<void> RunEndings::run_complete_rounds(std::vector<EndedRun> ended, std::vector<Dependant> dependants) {
+  if (ended.empty()) co_return SchedulerResult<void>{};
   CO_TRY(auto entries, add_to_rounds(ended, dependants));
   std::vector<Round> rounds;
   std::vector<std::int64_t> taken;
@@ -102,18 +135,45 @@ Async<void> RunEndings::settle_wave(std::vector<EndedRun> ended) {
   co_return SchedulerResult<void>{};
 }
 
+// A run that need not look at others of its task goes at once; the others when their turn comes (settle).
+Async<void> RunEndings::decide_waiting() {
+  if (touched_.empty()) co_return SchedulerResult<void>{};
+  static const auto kSkip = fmt::format(
+      "UPDATE task_runs r SET state = 'skipped', ended_at = $3, reason = 'dependency_failed', message = n.message"
+      " FROM unnest($1::bigint[], $2::text[]) AS n (id, message) WHERE r.id = n.id AND r.{}",
+      may_leave(domain::Event::skip, Side::store));
+  static const auto kGo = fmt::format("UPDATE task_runs SET state = 'pending' WHERE id = ANY ($1) AND {}",
+                                      may_leave(domain::Event::promote, Side::store));
+  CO_TRY(const auto judged, upstream_runs_.judge(std::exchange(touched_, {})));
+  std::vector<RunId> go, skipped;
+  std::vector<std::string_view> why;
+  for (const auto& it : judged) {
+    if (it.verdict == domain::Verdict::run && it.beside_others) go.push_back(it.run);
+    if (it.verdict == domain::Verdict::run && !it.beside_others) tasks_.push_back(it.task);
+    if (it.verdict != domain::Verdict::skip) continue;
+    skipped.push_back(it.run);
+    why.push_back(it.why);
+    note(it.run, it.task, RunState::skipped);
+  }
+  if (!go.empty()) tx_.send(kGo, go);
+  if (!skipped.empty()) tx_.send(kSkip, skipped, why, now_);
+  co_return SchedulerResult<void>{};
+}
+
 Async<std::vector<RunEndings::Dependant>> RunEndings::dependants_of(const std::vector<EndedRun>& ended) {
   std::vector<TaskId> tasks;
   for (const auto& it : ended) tasks.push_back(it.task);
   CO_TRY(auto rows,
          tx_.query("SELECT d.upstream_id, t.id, t.status, t.trigger_rule, t.route, t.priority, t.shard_count,"
+                   " t.schedule IS NOT NULL,"
                    " ARRAY(SELECT u.upstream_id FROM task_dependencies u WHERE u.task_id = t.id ORDER BY u.position)"
                    " FROM task_dependencies d JOIN tasks t ON t.id = d.task_id"
-                   " WHERE d.upstream_id = ANY ($1) AND t.archived_at IS NULL AND t.schedule IS NULL ORDER BY t.id",
+                   " WHERE d.upstream_id = ANY ($1) AND t.archived_at IS NULL ORDER BY t.id",
                    tasks));
   co_return rows.all([](Row& row) {
     Dependant it;
-    row.read(it.upstream, it.task, it.status, it.rule, it.route, it.priority, it.shard_count, it.upstreams);
+    row.read(it.upstream, it.task, it.status, it.rule, it.route, it.priority, it.shard_count, it.scheduled,
+             it.upstreams);
     return it;
   });
 }
@@ -191,8 +251,7 @@ Async<void> RunEndings::run_rounds(std::vector<Round> rounds) {
       const auto refused =
           std::ranges::find_if(states, [&](RunState state) { return !domain::runs_after(it.rule, {&state, 1}); });
       const auto i = static_cast<std::size_t>(refused - states.begin());
-      why = fmt::format("run {} of upstream task '{}' ended {}", round.entries[i].run.value, names[it.upstreams[i]],
-                        name_of(states[i]));
+      why = domain::why_refused({it.upstreams[i], names[it.upstreams[i]], {}, round.entries[i].run, states[i]});
       fire.state = RunState::skipped;
       fire.reason = domain::Reason::dependency_failed;
       fire.message = why;

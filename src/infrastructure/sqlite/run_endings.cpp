@@ -3,12 +3,12 @@
 #include "domain/dependencies.hpp"
 #include "infrastructure/sqlite/run_insert.hpp"
 #include "infrastructure/store/guards.hpp"
+#include "infrastructure/store/upstream_sql.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cassert>
-#include <set>
 
 namespace scheduler::infrastructure {
 
@@ -38,8 +38,11 @@ SchedulerResult<void> RunEndings::end_undispatched(TaskId task, domain::Event ev
 SchedulerResult<void> RunEndings::settle() {
   CHECK(note_tasks_without_dependants());
   // A round may skip its dependant: an ended run more, behind the ones that are there.
-  for (std::size_t i = 0; i < ended_.size(); ++i) CHECK(add_to_rounds(ended_[i]));
-  std::set<TaskId> tasks;
+  for (std::size_t i = 0; i < ended_.size(); ++i) {
+    CHECK(settle_upstream_runs(ended_[i]));
+    CHECK(add_to_rounds(ended_[i]));
+  }
+  auto tasks = std::exchange(settled_, {});
   for (const auto& it : ended_) tasks.insert(it.task);
   TRY(const auto waiting, connection_
                               .query("SELECT DISTINCT r.task_id FROM rows(?1) CROSS JOIN task_runs r"
@@ -65,9 +68,60 @@ SchedulerResult<void> RunEndings::note_tasks_without_dependants() {
   return {};
 }
 
+SchedulerResult<void> RunEndings::wait_for(RunId run, std::span<const domain::AwaitedRun> awaited) {
+  CHECK(upstream_runs_.add(run, awaited));
+  return decide(run);
+}
+
+SchedulerResult<void> RunEndings::note_passed(TaskId task) {
+  TRY(const auto touched, upstream_runs_.passed(task));
+  return decide(touched);
+}
+
+SchedulerResult<void> RunEndings::settle_upstream_runs(const EndedRun& ended) {
+  TRY(const auto* dependants, dependants_of(ended.task));
+  if (dependants->empty()) return {};
+  TRY(const auto touched, upstream_runs_.ended(ended.run, ended.task, ended.state));
+  return decide(touched);
+}
+
+SchedulerResult<void> RunEndings::decide(const std::vector<RunId>& runs) {
+  for (const auto run : runs) CHECK(decide(run));
+  return {};
+}
+
+// A run that need not look at others of its task goes at once; the others when their turn comes (promote_waiting).
+SchedulerResult<void> RunEndings::decide(RunId run) {
+  TRY(const auto waiting, upstream_runs_.judge(run));
+  if (!waiting || waiting->verdict == domain::Verdict::wait) return {};
+  if (waiting->verdict == domain::Verdict::skip) {
+    TRY(const auto why, upstream_runs_.why_skipped(*waiting));
+    static const auto kSkip = fmt::format(
+        "UPDATE task_runs SET state = 'skipped', ended_at = ?2, reason = 'dependency_failed', message = ?3"
+        " WHERE id = ?1 AND {}",
+        may_leave(domain::Event::skip, Side::store));
+    CHECK(connection_.execute(kSkip, run, now_, why));
+    note(run, waiting->task, domain::RunState::skipped);
+    return {};
+  }
+  if (!waiting->beside_others) {
+    settled_.insert(waiting->task);
+    return {};
+  }
+  static const auto kGo = fmt::format("UPDATE task_runs SET state = 'pending' WHERE id = ? AND {}",
+                                      may_leave(domain::Event::promote, Side::store));
+  CHECK(connection_.execute(kGo, run));
+  return {};
+}
+
 SchedulerResult<void> RunEndings::add_to_rounds(EndedRun ended) {
   TRY(const auto* dependants, dependants_of(ended.task));
+  if (dependants->empty()) return {};
+  TRY(const auto trigger,
+      connection_.query("SELECT triggered_by FROM task_runs WHERE id = ?", ended.run).value<domain::Trigger>());
+  if (trigger == domain::Trigger::retry) return {};
   for (const auto& it : *dependants) {
+    if (it.scheduled) continue;
     CHECK(connection_.execute(
         "INSERT INTO dependency_rounds (task_id, upstream_id, upstream_run_id, state) VALUES (?, ?, ?, ?)", it.task,
         ended.task, ended.run, ended.state));
@@ -80,17 +134,16 @@ SchedulerResult<void> RunEndings::add_to_rounds(EndedRun ended) {
 
 SchedulerResult<const std::vector<RunEndings::Dependant>*> RunEndings::dependants_of(TaskId upstream) {
   if (const auto known = dependants_.find(upstream); known != dependants_.end()) return &known->second;
-  TRY(auto dependants,
-      connection_
-          .query("SELECT t.id, t.status, t.trigger_rule, t.route, t.priority, t.shard_count"
-                 " FROM task_dependencies d JOIN tasks t ON t.id = d.task_id"
-                 " WHERE d.upstream_id = ? AND t.archived_at IS NULL AND t.schedule IS NULL ORDER BY t.id",
-                 upstream)
-          .all([](Statement& row) {
-            Dependant it;
-            row.read(it.task, it.status, it.rule, it.route, it.priority, it.shard_count);
-            return it;
-          }));
+  TRY(auto dependants, connection_
+                           .query("SELECT t.id, t.status, t.trigger_rule, t.route, t.priority, t.shard_count,"
+                                  " t.schedule IS NOT NULL FROM task_dependencies d JOIN tasks t ON t.id = d.task_id"
+                                  " WHERE d.upstream_id = ? AND t.archived_at IS NULL ORDER BY t.id",
+                                  upstream)
+                           .all([](Statement& row) {
+                             Dependant it;
+                             row.read(it.task, it.status, it.rule, it.route, it.priority, it.shard_count, it.scheduled);
+                             return it;
+                           }));
   for (auto& it : dependants) {
     TRY(it.upstreams,
         connection_.query("SELECT upstream_id FROM task_dependencies WHERE task_id = ? ORDER BY position", it.task)
@@ -150,16 +203,15 @@ SchedulerResult<std::string> RunEndings::why_skipped(const Dependant& dependant,
   const auto i = static_cast<std::size_t>(refused - round.states.begin());
   TRY(const auto name,
       connection_.query("SELECT name FROM tasks WHERE id = ?", dependant.upstreams[i]).value<std::string>());
-  return fmt::format("run {} of upstream task '{}' ended {}", round.runs[i].value, name.value_or("?"),
-                     name_of(round.states[i]));
+  return domain::why_refused({dependant.upstreams[i], name.value_or("?"), {}, round.runs[i], round.states[i]});
 }
 
+// Runs that still wait for upstream runs do not stand in the way of later ones.
 SchedulerResult<void> RunEndings::promote_waiting(TaskId task) {
-  TRY(const auto first, connection_
-                            .query("SELECT slot FROM task_runs WHERE task_id = ? AND state = 'waiting'"
-                                   " ORDER BY id LIMIT 1",
-                                   task)
-                            .value<std::optional<TimePoint>>());
+  static const auto kFirst = fmt::format(
+      "SELECT r.slot FROM task_runs r WHERE r.task_id = ? AND r.state = 'waiting' AND {} ORDER BY r.id LIMIT 1",
+      kUpstreamsSettled);
+  TRY(const auto first, connection_.query(kFirst, task).value<std::optional<TimePoint>>());
   if (!first) return {};
   TRY(const auto active, connection_
                              .query("SELECT 1 FROM task_runs WHERE task_id = ? AND ended_at IS NULL"
@@ -167,8 +219,9 @@ SchedulerResult<void> RunEndings::promote_waiting(TaskId task) {
                                     task)
                              .value<int>());
   if (active) return {};
-  static const auto kSql = fmt::format("UPDATE task_runs SET state = 'pending' WHERE task_id = ? AND slot IS ? AND {}",
-                                       may_leave(domain::Event::promote, Side::store));
+  static const auto kSql =
+      fmt::format("UPDATE task_runs AS r SET state = 'pending' WHERE r.task_id = ? AND r.slot IS ? AND r.{} AND {}",
+                  may_leave(domain::Event::promote, Side::store), kUpstreamsSettled);
   CHECK(connection_.execute(kSql, task, *first));
   return {};
 }

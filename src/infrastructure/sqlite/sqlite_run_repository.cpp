@@ -1,5 +1,6 @@
 #include "infrastructure/sqlite/sqlite_run_repository.hpp"
 
+#include "infrastructure/sqlite/downstream_runs.hpp"
 #include "infrastructure/sqlite/rows.hpp"
 #include "infrastructure/sqlite/run_endings.hpp"
 #include "infrastructure/sqlite/run_insert.hpp"
@@ -49,13 +50,15 @@ SchedulerResult<std::vector<RunId>> runs_made_by(Connection& connection, TaskId 
 }
 
 // A run that is asked for again keeps its place among the shards; the other shards are not run again.
-SchedulerResult<std::vector<RunId>> insert_again(Connection& connection, const NewFire& fire, RunId ended) {
+SchedulerResult<std::vector<RunId>> insert_again(Connection& connection, const NewFire& fire, RunId ended,
+                                                 bool downstream) {
   auto row =
       connection.query("SELECT shard_index, shard_total FROM task_runs WHERE id = ? AND task_id = ?", ended, fire.task);
   TRY(const bool found, row.step());
   if (!found) return task_has_no_such_run(fire.task, ended);
   int shard_index = 0, shard_total = 1;
   row.read(shard_index, shard_total);
+  if (downstream && shard_total > 1) return shard_has_no_downstream(ended);
   TRY(const auto id, insert_run(connection, fire, shard_index, shard_total));
   return std::vector{id};
 }
@@ -84,8 +87,12 @@ SchedulerResult<NewRuns> insert_new(Connection& connection, const NewRun& run, T
                      .idempotency_key = run.idempotency_key,
                      .created_at = now,
                      .due_at = now};
-  TRY(const auto ids,
-      run.retry_of ? insert_again(connection, fire, *run.retry_of) : insert_runs(connection, fire, shard_count));
+  TRY(const auto ids, run.retry_of ? insert_again(connection, fire, *run.retry_of, run.downstream)
+                                   : insert_runs(connection, fire, shard_count));
+  if (run.retry_of && run.downstream) {
+    TRY(const auto downstream, run_downstream_again(connection, *run.retry_of, ids.front(), now));
+    TRY(made.downstream, get_runs(connection, downstream));
+  }
   TRY(made.runs, get_runs(connection, ids));
   return made;
 }

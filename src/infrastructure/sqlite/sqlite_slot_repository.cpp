@@ -8,7 +8,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <deque>
+#include <map>
 #include <set>
 
 namespace scheduler::infrastructure {
@@ -18,6 +20,7 @@ using application::AssignedRun;
 using application::Fire;
 using application::FireReport;
 using application::FireView;
+using database::sqlite::column_of;
 using domain::OverlapAction;
 using domain::Reason;
 
@@ -29,11 +32,14 @@ class FireTransaction {
       : connection_(connection), now_(now), endings_(connection, now) {}
 
   SchedulerResult<FireReport> commit(const std::vector<Fire>& fires) {
+    CHECK(read_versions(fires));
     CHECK(advance(fires));
     CHECK(find_recorded(fires));
     TRY(next_run_, next_run_id(connection_));
     for (const auto& fire : fires) CHECK(commit(fire));
     CHECK(write_fired());
+    for (const auto& [run, awaited] : waiting_) CHECK(endings_.wait_for(run, *awaited));
+    for (const auto task : passed_) CHECK(endings_.note_passed(task));
     CHECK(endings_.settle());
     return std::move(report_);
   }
@@ -41,11 +47,35 @@ class FireTransaction {
  private:
   using Slot = std::pair<TaskId, TimePoint>;
 
+  SchedulerResult<void> read_versions(const std::vector<Fire>& fires) {
+    std::set<TaskId> upstreams;
+    for (const auto& fire : fires)
+      for (const auto& [task, version] : fire.upstream_versions) upstreams.insert(task);
+    if (upstreams.empty()) return {};
+    const auto rows = column_of(upstreams);
+    auto versions = connection_.query("SELECT t.id, t.version FROM rows(?1) CROSS JOIN tasks t ON t.id = c1", rows);
+    TRY(const auto read, versions.all([this](Statement& row) {
+      std::pair<TaskId, std::int64_t> it;
+      row.read(it.first, it.second);
+      return versions_.insert(it).second;
+    }));
+    return {};
+  }
+
+  // What it waits for was worked out from upstream tasks as they are now.
+  [[nodiscard]] bool upstreams_are_as_seen(const Fire& fire) const {
+    return std::ranges::all_of(fire.upstream_versions, [this](const auto& seen) {
+      const auto now = versions_.find(seen.first);
+      return now != versions_.end() && now->second == seen.second;
+    });
+  }
+
   // The guard: only the fires that were decided on the task as it is now go on.
   SchedulerResult<void> advance(const std::vector<Fire>& fires) {
     RowSet rows;
     for (const auto& it : fires)
-      rows.add(it.task.id, it.task.version, it.task.watermark, it.plan.watermark, it.plan.next_fire_at);
+      if (upstreams_are_as_seen(it))
+        rows.add(it.task.id, it.task.version, it.task.watermark, it.plan.watermark, it.plan.next_fire_at);
     TRY(const auto won, connection_
                             .query("UPDATE OR FAIL tasks SET watermark = c4, next_fire_at = c5 FROM rows(?1)"
                                    " WHERE tasks.id = c1 AND tasks.version = c2 AND tasks.watermark IS c3"
@@ -80,29 +110,33 @@ class FireTransaction {
     }
     const auto& route = routes_.emplace_back(domain::route_of(fire.task.spec));
     for (const auto& slots : fire.plan.slots)
-      CHECK(slots.fire ? fire_slot(fire.task, slots.last, route) : skip(fire.task, slots));
+      CHECK(slots.fire ? fire_slot(fire, slots.last, route) : skip(fire.task, slots));
     return {};
   }
 
   SchedulerResult<void> skip(const domain::Task& task, const domain::SlotDecision& slots) {
     TRY(const bool recorded, record_skipped(connection_, task.id, slots, now_));
     report_.skipped += recorded;
+    passed_.insert(task.id);
     return {};
   }
 
-  SchedulerResult<void> fire_slot(const domain::Task& task, TimePoint slot, std::string_view route) {
+  SchedulerResult<void> fire_slot(const Fire& fire, TimePoint slot, std::string_view route) {
+    const auto& task = fire.task;
     if (!recorded_.emplace(task.id, slot).second) return {};
     TRY(const auto action, overlap(task));
+    const auto awaited = fire.awaited.find(slot);
+    const auto* upstreams = awaited == fire.awaited.end() ? nullptr : &awaited->second;
     switch (action) {
       case OverlapAction::start:
-        add_runs(task, slot, route, domain::RunState::pending);
+        add_runs(task, slot, route, upstreams ? domain::RunState::waiting : domain::RunState::pending, upstreams);
         return {};
       case OverlapAction::wait:
-        add_runs(task, slot, route, domain::RunState::waiting);
+        add_runs(task, slot, route, domain::RunState::waiting, upstreams);
         return {};
       case OverlapAction::replace_then_wait:
         CHECK(replace(task.id));
-        add_runs(task, slot, route, domain::RunState::waiting);
+        add_runs(task, slot, route, domain::RunState::waiting, upstreams);
         return {};
       case OverlapAction::skip:
         return skip(task, {slot, slot, false, Reason::overlap});
@@ -119,13 +153,20 @@ class FireTransaction {
     TRY(const auto waiting,
         connection_.query("SELECT count(*) FROM task_runs WHERE task_id = ? AND state = 'waiting'", task.id)
             .value<int>());
-    return domain::on_overlap(task.spec.overlap_policy, *all - *waiting, *waiting);
+    TRY(const auto slots,
+        connection_.query("SELECT count(DISTINCT slot) FROM task_runs WHERE task_id = ? AND state = 'waiting'", task.id)
+            .value<int>());
+    return domain::on_overlap(task.spec.overlap_policy, *all - *waiting, *slots, !task.spec.dependencies.empty());
   }
 
-  void add_runs(const domain::Task& task, TimePoint slot, std::string_view route, domain::RunState state) {
+  // `upstreams`: what the runs wait for; null: nothing.
+  void add_runs(const domain::Task& task, TimePoint slot, std::string_view route, domain::RunState state,
+                const std::vector<domain::AwaitedRun>* upstreams) {
     const int shards = task.spec.shard_count;
-    for (int shard = 0; shard < shards; ++shard)
+    for (int shard = 0; shard < shards; ++shard) {
+      if (upstreams) waiting_.emplace_back(RunId{next_run_}, upstreams);
       fired_.add(next_run_++, task.id, slot, shard, shards, state, route, task.spec.priority);
+    }
     report_.runs += static_cast<std::size_t>(shards);
     last_gathered_ = task.id;
   }
@@ -166,7 +207,10 @@ class FireTransaction {
   std::set<Slot> recorded_;
   std::deque<std::string> routes_;  // `fired_` looks at them
   RowSet fired_;
-  std::optional<TaskId> last_gathered_;  // fires of one task stand together
+  std::optional<TaskId> last_gathered_;                                            // fires of one task stand together
+  std::map<TaskId, std::int64_t> versions_;                                        // of upstream tasks
+  std::vector<std::pair<RunId, const std::vector<domain::AwaitedRun>*>> waiting_;  // for upstream runs
+  std::set<TaskId> passed_;                                                        // tasks with a slot that was skipped
   std::int64_t next_run_ = 0;
 };
 
@@ -182,6 +226,13 @@ SchedulerResult<FireView> fire_view(Connection& connection, TimePoint now, std::
                                     " AND next_fire_at > ? ORDER BY next_fire_at LIMIT 1",
                                     now)
                              .value<TimePoint>());
+  std::set<TaskId> upstreams;
+  for (const auto& task : view.due) upstreams.insert(task.spec.dependencies.begin(), task.spec.dependencies.end());
+  if (upstreams.empty()) return view;
+  static const auto kUpstreams =
+      fmt::format("SELECT {} FROM rows(?1) CROSS JOIN tasks t ON t.id = c1", kUpstreamTaskColumns);
+  const auto rows = column_of(upstreams);
+  TRY(view.upstreams, connection.query(kUpstreams, rows).all(read_upstream_task));
   return view;
 }
 
@@ -208,9 +259,11 @@ Async<FireReport> SqliteSlotRepository::commit(std::vector<Fire> fires) {
 }
 
 Async<void> SqliteSlotRepository::quarantine(TaskId task, std::int64_t version) {
-  return database_.write([task, version](Connection& connection) -> SchedulerResult<void> {
+  return database_.write([this, task, version](Connection& connection) -> SchedulerResult<void> {
     CHECK(connection.execute("UPDATE tasks SET next_fire_at = NULL WHERE id = ? AND version = ?", task, version));
-    return {};
+    RunEndings endings(connection, clock_.now());
+    CHECK(endings.note_passed(task));
+    return endings.settle();
   });
 }
 

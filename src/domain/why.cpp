@@ -246,6 +246,11 @@ std::optional<Gate> upstream_gate(const WhyView& view) {
   return gate;
 }
 
+std::string upstreams_have(const Task& task) {
+  const auto count = task.spec.dependencies.size();
+  return count == 1 ? "its upstream task has" : fmt::format("its {} upstream tasks have", count);
+}
+
 // What starts it, and when it does.
 Gate start_of(const Task& task, TimePoint now) {
   if (!task.spec.schedule)
@@ -255,12 +260,8 @@ Gate start_of(const Task& task, TimePoint now) {
                       .remedy = fmt::format("run it now: scheduler-cli task trigger {}; or give it a schedule",
                                             task.spec.name)}
                : Gate{.code = GateCode::after_upstreams,
-                      .sentence =
-                          fmt::format("it runs when {} ended, trigger rule {}",
-                                      task.spec.dependencies.size() == 1
-                                          ? std::string("its upstream task has")
-                                          : fmt::format("its {} upstream tasks have", task.spec.dependencies.size()),
-                                      name_of(task.spec.trigger_rule)),
+                      .sentence = fmt::format("it runs when {} ended, trigger rule {}", upstreams_have(task),
+                                              name_of(task.spec.trigger_rule)),
                       .remedy = ""};
   if (task.spec.status == TaskStatus::paused)
     return {.code = GateCode::task_paused,
@@ -287,6 +288,11 @@ Gate start_of(const Task& task, TimePoint now) {
 
 std::vector<Gate> why(const TaskWhyView& view) {
   std::vector gates{start_of(view.task, view.now)};
+  if (view.task.spec.schedule && !view.task.spec.dependencies.empty())
+    gates.push_back({.code = GateCode::after_upstreams,
+                     .sentence = fmt::format("its runs then wait until {} ended for that fire time, trigger rule {}",
+                                             upstreams_have(view.task), name_of(view.task.spec.trigger_rule)),
+                     .remedy = fmt::format("look at them: scheduler-cli task deps {}", view.task.id.value)});
   if (!view.active.empty() && view.task.spec.overlap_policy != OverlapPolicy::allow && view.task.spec.schedule)
     gates.push_back({.code = GateCode::overlap,
                      .sentence = fmt::format("{} not ended; overlap_policy {} decides what a fire does then",

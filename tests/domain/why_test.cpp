@@ -232,6 +232,8 @@ TEST(WhyTask, NextRun_SaysWhatStartsItAndWhatWouldHoldIt) {
        },
        "after_upstreams", "its 2 upstream tasks have ended, trigger rule all_success"},
       {"a run goes on", [](auto& it) { it.active = {RunId{5}}; }, "not_due overlap", ""},
+      {"and it waits for others then", [](auto& it) { it.task.spec.dependencies = {TaskId{1}}; },
+       "not_due after_upstreams", ""},
       {"which does not matter",
        [](auto& it) {
          it.active = {RunId{5}};

@@ -153,10 +153,11 @@ class FireTransaction {
     TRY(const auto waiting,
         connection_.query("SELECT count(*) FROM task_runs WHERE task_id = ? AND state = 'waiting'", task.id)
             .value<int>());
+    if (task.spec.dependencies.empty()) return domain::on_overlap(task.spec.overlap_policy, *all - *waiting, *waiting);
     TRY(const auto slots,
         connection_.query("SELECT count(DISTINCT slot) FROM task_runs WHERE task_id = ? AND state = 'waiting'", task.id)
             .value<int>());
-    return domain::on_overlap(task.spec.overlap_policy, *all - *waiting, *slots, !task.spec.dependencies.empty());
+    return domain::on_overlap(task.spec.overlap_policy, *all - *waiting, *slots, true);
   }
 
   // `upstreams`: what the runs wait for; null: nothing.

@@ -56,7 +56,10 @@ class Orders {
 
 class AnyParameters final : public ParameterCheck {
  public:
-  [[nodiscard]] std::vector<FieldError> check(std::string_view, std::string_view) const override { return {}; }
+  [[nodiscard]] std::vector<FieldError> check(std::string_view, std::string_view,
+                                              std::span<const std::string>) const override {
+    return {};
+  }
 };
 
 // One of those who act at the same time: a process of its own, with its own way to the store.

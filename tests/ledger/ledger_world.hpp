@@ -130,7 +130,10 @@ class Dispatcher {
 
 class AnyParameters final : public ParameterCheck {
  public:
-  [[nodiscard]] std::vector<FieldError> check(std::string_view, std::string_view) const override { return {}; }
+  [[nodiscard]] std::vector<FieldError> check(std::string_view, std::string_view,
+                                              std::span<const std::string>) const override {
+    return {};
+  }
 };
 
 // The use cases of one process.

@@ -247,6 +247,10 @@ asio::awaitable<void> World::make_tasks() {
       task.watermark = time_.now();
       const auto schedule = domain::parse_schedule({.text = *spec.schedule, .zone = &domain::utc(), .anchor = kStart});
       task.next_fire_at = domain::next_slot(*schedule, time_.now());
+      if (i >= 3 && source_.happens(70)) {
+        spec.dependencies = i == 3 ? std::vector{tasks_[0], tasks_[1]} : std::vector{tasks_[3]};
+        spec.trigger_rule = static_cast<domain::TriggerRule>(source_.dice() % 4);
+      }
     } else if (i == 7) {
       spec.dependencies = {tasks_[5], tasks_[6]};
       spec.trigger_rule = static_cast<domain::TriggerRule>(source_.dice() % 4);

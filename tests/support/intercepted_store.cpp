@@ -32,6 +32,12 @@ class InterceptedTasks final : public TaskRepository {
   }
   Async<void> archive(TaskId id) override { FORWARD(void, archive(id)); }
   Async<std::vector<TaskId>> dependants(TaskId id) override { FORWARD(std::vector<TaskId>, dependants(id)); }
+  Async<std::vector<DependencyEdge>> edges(std::vector<TaskId> of, std::size_t limit) override {
+    FORWARD(std::vector<DependencyEdge>, edges(of, limit));
+  }
+  Async<std::vector<TaskStanding>> standings(std::vector<TaskId> ids) override {
+    FORWARD(std::vector<TaskStanding>, standings(ids));
+  }
 
  private:
   TaskRepository& real_;
@@ -44,6 +50,9 @@ class InterceptedSlots final : public SlotRepository {
   Async<FireView> due(std::size_t limit) override { FORWARD(FireView, due(limit)); }
   Async<FireReport> commit(std::vector<Fire> fires) override { FORWARD(FireReport, commit(fires)); }
   Async<void> quarantine(TaskId task, std::int64_t version) override { FORWARD(void, quarantine(task, version)); }
+  Async<std::vector<domain::SlotRecord>> recorded(TaskId task, std::vector<TimePoint> slots) override {
+    FORWARD(std::vector<domain::SlotRecord>, recorded(task, slots));
+  }
 
  private:
   SlotRepository& real_;
@@ -56,6 +65,11 @@ class InterceptedDispatch final : public DispatchRepository {
   Async<DispatchView> view() override { FORWARD(DispatchView, view()); }
   Async<std::vector<DueRun>> due(std::vector<std::string> routes, std::size_t limit, Seconds ageing) override {
     FORWARD(std::vector<DueRun>, due(routes, limit, ageing));
+  }
+  Async<std::unordered_map<RunId, UpstreamOutput>> upstream_outputs(std::vector<RunId> runs,
+                                                                    std::size_t bytes_max) override {
+    using Outputs = std::unordered_map<RunId, UpstreamOutput>;
+    FORWARD(Outputs, upstream_outputs(runs, bytes_max));
   }
   Async<std::size_t> join_line() override { FORWARD(std::size_t, join_line()); }
   Async<std::vector<bool>> mark_dispatched(std::vector<Dispatching> batch) override {
@@ -92,6 +106,10 @@ class InterceptedRuns final : public RunRepository {
   }
   Async<std::vector<domain::Attempt>> attempts(RunId id) override {
     FORWARD(std::vector<domain::Attempt>, attempts(id));
+  }
+  Async<std::optional<std::string>> output(RunId id) override { FORWARD(std::optional<std::string>, output(id)); }
+  Async<std::vector<domain::UpstreamRun>> upstreams(RunId id) override {
+    FORWARD(std::vector<domain::UpstreamRun>, upstreams(id));
   }
   Async<std::optional<std::int64_t>> log_lines(RunId id, int attempt) override {
     FORWARD(std::optional<std::int64_t>, log_lines(id, attempt));
@@ -156,6 +174,10 @@ class InterceptedStore final : public Store {
   Async<TimePoint> now() override { FORWARD(TimePoint, now()); }
   Async<StoreStats> stats() override { FORWARD(StoreStats, stats()); }
   Async<void> check_writable() override { FORWARD(void, check_writable()); }
+  Async<void> note_dispatcher(IncarnationId life, Seconds silence) override {
+    FORWARD(void, note_dispatcher(life, silence));
+  }
+  Async<DispatchersSeen> dispatchers() override { FORWARD(DispatchersSeen, dispatchers()); }
   std::string describe() const override { return real_.describe(); }
 
  private:

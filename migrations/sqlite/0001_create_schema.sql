@@ -112,6 +112,7 @@ CREATE INDEX task_runs_group ON task_runs (group_id, shard_index, id) WHERE grou
 CREATE INDEX task_runs_active ON task_runs (task_id, ended_at) WHERE ended_at IS NULL;
 CREATE INDEX task_runs_history ON task_runs (task_id, id);
 CREATE INDEX task_runs_not_succeeded ON task_runs (state, id) WHERE ended_at IS NOT NULL AND state <> 'succeeded';
+CREATE INDEX task_runs_retries ON task_runs (retry_of) WHERE retry_of IS NOT NULL;
 CREATE UNIQUE INDEX task_runs_idempotency ON task_runs (task_id, idempotency_key, shard_index)
   WHERE idempotency_key IS NOT NULL;
 

@@ -37,6 +37,11 @@ struct BulkBody {
 BOOST_DESCRIBE_STRUCT(BulkBody, (), (items))
 constexpr auto required_fields(const BulkBody*) { return std::to_array<std::string_view>({"items"}); }
 
+struct RetryBody {
+  bool downstream = false;
+};
+BOOST_DESCRIBE_STRUCT(RetryBody, (), (downstream))
+
 struct PreviewBody {
   std::string schedule;
   std::string timezone = application::PreviewRequest{}.timezone;
@@ -104,6 +109,12 @@ SchedulerResult<std::vector<application::BulkItem>> read_bulk(std::string_view t
     items.push_back({std::move(it.task.task), std::move(request)});
   }
   return items;
+}
+
+SchedulerResult<bool> read_retry(std::string_view text) {
+  if (text.empty()) return false;
+  TRY(const auto body, parse_json_as<RetryBody>(text));
+  return body.downstream;
 }
 
 SchedulerResult<application::PreviewRequest> read_preview(std::string_view text) {

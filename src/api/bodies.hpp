@@ -12,6 +12,8 @@ namespace scheduler::api {
 [[nodiscard]] SchedulerResult<application::TriggerRequest> read_trigger(std::string_view body);
 // {"items": [{"task": …, "parameters": {…}, "idempotency_key": …, "run_at": …}, …]}: 1 to kBulkItemsMax of them
 [[nodiscard]] SchedulerResult<std::vector<application::BulkItem>> read_bulk(std::string_view body);
+// {"downstream": true}: whether what was skipped because of the run runs again as well; an empty body: no.
+[[nodiscard]] SchedulerResult<bool> read_retry(std::string_view body);
 // {"schedule": …, "timezone": …, "from": …, "count": …, "task_name": …}
 [[nodiscard]] SchedulerResult<application::PreviewRequest> read_preview(std::string_view body);
 // Nothing, or {}.

@@ -38,6 +38,22 @@ void write_gate(JsonWriter& json, const domain::Gate& gate) {
       .end_object();
 }
 
+void write_standing(JsonWriter& json, const application::TaskStanding& task) {
+  json.begin_object()
+      .member("task_id", task.id)
+      .member("task_name", task.name)
+      .member("status", name_of(task.status))
+      .member("schedule", task.schedule)
+      .member("trigger_rule", name_of(task.trigger_rule))
+      .member("last_run_id", task.last_run)
+      .member("last_run_state", task.last_state.transform([](domain::RunState it) { return name_of(it); }))
+      .end_object();
+}
+
+void write_edge(JsonWriter& json, const application::DependencyEdge& edge) {
+  json.begin_object().member("task_id", edge.task).member("upstream_id", edge.upstream).end_object();
+}
+
 }  // namespace
 
 // The mark in the row is for a worker that has yet to stop it; a run that no worker held was cancelled without one.
@@ -115,7 +131,20 @@ void write_explained(JsonWriter& json, const application::TaskExplained& explain
 }
 
 void write_new_runs(JsonWriter& json, const application::NewRuns& made) {
-  json.begin_object().key("runs").array(made.runs, write_run).member("existed", made.existed).end_object();
+  json.begin_object().key("runs").array(made.runs, write_run).member("existed", made.existed);
+  json.key("downstream").array(made.downstream, write_run).end_object();
+}
+
+void write_dependencies(JsonWriter& json, const application::TaskDependencies& dependencies) {
+  json.begin_object().key("task");
+  write_standing(json, dependencies.task);
+  json.key("upstreams").array(dependencies.upstreams, write_standing);
+  json.key("dependants").array(dependencies.dependants, write_standing).end_object();
+}
+
+void write_graph(JsonWriter& json, const application::TaskGraph& graph) {
+  json.begin_object().key("tasks").array(graph.tasks, write_standing);
+  json.key("edges").array(graph.edges, write_edge).member("truncated", graph.truncated).end_object();
 }
 
 void write_bulk(JsonWriter& json, const std::vector<application::NewRuns>& made) {

@@ -17,6 +17,8 @@ void write_new_runs(JsonWriter& json, const application::NewRuns& made);
 void write_bulk(JsonWriter& json, const std::vector<application::NewRuns>& made);  // each holds a run
 void write_shard(JsonWriter& json, const domain::TaskRun& run);
 void write_group(JsonWriter& json, const domain::RunGroup& group);
+void write_dependencies(JsonWriter& json, const application::TaskDependencies& dependencies);
+void write_graph(JsonWriter& json, const application::TaskGraph& graph);
 void write_task_stats(JsonWriter& json, const application::TaskStats& stats);
 [[nodiscard]] std::string run_json(const domain::TaskRun& run);
 

@@ -83,7 +83,8 @@ Async<Reply> cancel_run(const Context& context, const Request& request) {
 Async<Reply> retry_run(const Context& context, const Request& request) {
   CO_UNWRAP(const auto id, run_id(request));
   CO_ENSURE(no_query(request));
-  CO_TRY(const auto made, context.services.control.restart_run(id));
+  CO_UNWRAP(const auto downstream, read_retry(request.body));
+  CO_TRY(const auto made, context.services.control.restart_run(id, downstream));
   co_return new_runs_reply(context, made);
 }
 
@@ -122,7 +123,7 @@ constexpr auto kRoutes = std::to_array<Route>({
     {"GET", "/api/runs/{id}/upstreams", list_upstreams, Permission::task_read},
     {"GET", "/api/runs/{id}/why", explain_run, Permission::task_read},
     {"POST", "/api/runs/{id}/cancel", cancel_run, {Permission::task_write, Object::run}},
-    {"POST", "/api/runs/{id}/retry", retry_run, {Permission::task_write, Object::run}},
+    {"POST", "/api/runs/{id}/retry", retry_run, {Permission::task_write, Object::run}, BodyKind::optional},
     {"GET", "/api/runs/{id}/group", get_group, Permission::task_read},
     {"POST", "/api/runs/{id}/group/retry", retry_group, {Permission::task_write, Object::run}},
 });

@@ -196,6 +196,26 @@ Async<Reply> explain_task(const Context& context, const Request& request) {
   co_return success(context, json.take());
 }
 
+Async<Reply> get_dependencies(const Context& context, const Request& request) {
+  CO_UNWRAP(const auto id, task_id(request));
+  CO_ENSURE(no_query(request));
+  CO_TRY(const auto dependencies, context.services.tasks.dependencies(id));
+  JsonWriter json;
+  write_dependencies(json, dependencies);
+  co_return success(context, json.take());
+}
+
+Async<Reply> get_graph(const Context& context, const Request& request) {
+  CO_UNWRAP(const auto id, task_id(request));
+  QueryReader query(request.query);
+  const auto depth = query.integer("depth", 1, application::kGraphDepthMax).value_or(application::kGraphDepthMax);
+  CO_ENSURE(query.finish());
+  CO_TRY(const auto graph, context.services.tasks.graph(id, static_cast<int>(depth)));
+  JsonWriter json;
+  write_graph(json, graph);
+  co_return success(context, json.take());
+}
+
 Async<Reply> next_fire_times(const Context& context, const Request& request) {
   CO_UNWRAP(const auto id, task_id(request));
   QueryReader query(request.query);
@@ -234,6 +254,8 @@ constexpr auto kRoutes = std::to_array<Route>({
     {"GET", "/api/tasks/{id}/runs", list_runs_of_task, Permission::task_read},
     {"GET", "/api/tasks/{id}/stats", get_task_stats, Permission::task_read},
     {"GET", "/api/tasks/{id}/explain", explain_task, Permission::task_read},
+    {"GET", "/api/tasks/{id}/dependencies", get_dependencies, Permission::task_read},
+    {"GET", "/api/tasks/{id}/graph", get_graph, Permission::task_read},
     {"GET", "/api/tasks/{id}/next", next_fire_times, Permission::task_read},
     {"GET", "/api/tasks/{id}/slots", list_slots, Permission::task_read},
 });

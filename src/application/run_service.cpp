@@ -106,6 +106,7 @@ class RunServiceImpl final : public RunService {
     if (!task && task.error().kind != ErrorKind::TaskNotFound) co_return std::unexpected(task.error());
     if (view.run.state == domain::RunState::waiting) {
       CO_TRY(view.earlier, active_runs(ports_.store, view.run.task));
+      CO_TRY(view.upstreams, ports_.store.runs().upstreams(view.run.id));
     }
     co_return SchedulerResult<void>{};
   }

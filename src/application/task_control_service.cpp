@@ -102,7 +102,7 @@ class TaskControlServiceImpl final : public TaskControlService {
     co_return std::move(cancelled.run);
   }
 
-  Async<NewRuns> restart_run(RunId id) override {
+  Async<NewRuns> restart_run(RunId id, bool downstream) override {
     CO_TRY(const auto run, ports_.store.runs().get(id));
     if (!domain::is_terminal(run.state))
       co_return fail(ErrorKind::Conflict, fmt::format("run {} is {}; only a run that has ended can be run again",
@@ -110,6 +110,7 @@ class TaskControlServiceImpl final : public TaskControlService {
     NewRun again{.task = run.task,
                  .trigger = domain::Trigger::retry,
                  .retry_of = id,
+                 .downstream = downstream,
                  .parameters = run.parameters,
                  .idempotency_key = {},
                  .run_at = {}};

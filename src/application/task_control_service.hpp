@@ -43,8 +43,8 @@ class TaskControlService {
   // first. Conflict for a run that has ended.
   virtual Async<domain::TaskRun> cancel_run(RunId id) = 0;
   // A new run of the same task with the same parameters, trigger `retry`. Conflict for a run that has not ended, or
-  // whose task was deleted.
-  virtual Async<NewRuns> restart_run(RunId id) = 0;
+  // whose task was deleted. `downstream`: what was skipped because of it runs again as well, if it ends well.
+  virtual Async<NewRuns> restart_run(RunId id, bool downstream) = 0;
   // The same for each shard of the run's fire whose newest run ended failed, timed_out or cancelled. Conflict where
   // there is none, or the task was deleted.
   virtual Async<NewRuns> restart_group(RunId any) = 0;

@@ -9,6 +9,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
+#include <set>
 #include <tuple>
 
 namespace scheduler::application {
@@ -95,7 +97,7 @@ class TaskServiceImpl final : public TaskService {
     const auto unfired = same_rule ? std::nullopt : slots_of_old_rule(task, now);
     const auto names_of_slots = [](const domain::TaskSpec& it) { return std::tie(it.schedule, it.timezone, it.name); };
     const auto since = names_of_slots(spec) == names_of_slots(task.spec) ? task.schedule_since : std::nullopt;
-    if (spec.shard_count > 1) CO_CHECK(check_nothing_depends_on(id));
+    if (spec.shard_count > 1) CO_CHECK(check_rounds_of_shards(id, spec));
     const bool new_limit = spec.max_concurrent_runs != task.spec.max_concurrent_runs;  // may have let runs go
     task.spec = std::move(spec);
     if (!same_rule) CO_ENSURE(plan_first_fire(task, std::max(now, task.watermark.value_or(now))));
@@ -158,6 +160,54 @@ class TaskServiceImpl final : public TaskService {
     co_return co_await ports_.store.runs().stats(id);
   }
 
+  Async<TaskDependencies> dependencies(TaskId id) override {
+    CO_TRY(const auto task, ports_.store.tasks().get(id));
+    CO_TRY(auto dependants, ports_.store.tasks().dependants(id));
+    if (dependants.size() > kGraphTasksMax) dependants.resize(kGraphTasksMax);
+    auto wanted = task.spec.dependencies;
+    wanted.push_back(id);
+    CO_TRY(auto standings, ports_.store.tasks().standings(std::move(wanted)));
+    TaskDependencies all;
+    for (const auto upstream : task.spec.dependencies)
+      if (const auto it = std::ranges::find(standings, upstream, &TaskStanding::id); it != standings.end())
+        all.upstreams.push_back(*it);
+    const auto self = std::ranges::find(standings, id, &TaskStanding::id);
+    if (self == standings.end())
+      co_return fail(ErrorKind::TaskNotFound, fmt::format("task {} has just been deleted", id.value));
+    all.task = *self;
+    CO_TRY(all.dependants, ports_.store.tasks().standings(std::move(dependants)));
+    co_return all;
+  }
+
+  // Step by step outwards, so that what is left out is what is farthest away.
+  Async<TaskGraph> graph(TaskId id, int depth) override {
+    CO_TRY(const auto root, ports_.store.tasks().get(id));
+    constexpr std::size_t kEdgesMax = 10 * kGraphTasksMax;
+    TaskGraph graph;
+    std::set<TaskId> seen{root.id};
+    std::set<DependencyEdge> edges;
+    std::vector<TaskId> frontier{root.id};
+    for (int step = 0; !frontier.empty(); ++step) {
+      CO_TRY(const auto found, ports_.store.tasks().edges(std::exchange(frontier, {}), kEdgesMax));
+      graph.truncated |= found.size() == kEdgesMax;
+      for (const auto& edge : found) {
+        for (const auto end : {edge.task, edge.upstream}) {
+          if (step == depth || seen.contains(end)) continue;
+          if (seen.size() == kGraphTasksMax)
+            graph.truncated = true;
+          else if (seen.insert(end).second)
+            frontier.push_back(end);
+        }
+        edges.insert(edge);
+      }
+    }
+    std::ranges::copy_if(edges, std::back_inserter(graph.edges), [&](const DependencyEdge& it) {
+      return seen.contains(it.task) && seen.contains(it.upstream);
+    });
+    CO_TRY(graph.tasks, ports_.store.tasks().standings({seen.begin(), seen.end()}));
+    co_return graph;
+  }
+
   Async<Preview> preview(PreviewRequest request) override {
     CO_ENSURE(check_count(request.count));
     CO_TRY(const auto now, ports_.store.now());
@@ -206,36 +256,74 @@ class TaskServiceImpl final : public TaskService {
     return faults;
   }
 
+  // A few of the next fire times stand for all of them; a dispatcher looks again at each.
+  [[nodiscard]] std::vector<FieldError> check_awaited(const domain::TaskSpec& spec,
+                                                      const std::vector<domain::Task>& upstreams,
+                                                      TimePoint created_at) const {
+    constexpr std::size_t kFireTimes = 4;
+    if (!spec.schedule || upstreams.empty()) return {};
+    const auto own = schedule_of(spec, created_at, ports_.zones);
+    if (!own) return {};
+    std::vector<domain::UpstreamSchedule> schedules;
+    for (const auto& it : upstreams) {
+      schedules.push_back({.task = it.id, .schedule = {}});
+      if (auto schedule = it.spec.schedule ? schedule_of(it.spec, it.created_at, ports_.zones)
+                                           : SchedulerResult<domain::Schedule>(std::unexpected(SchedulerError{})))
+        schedules.back().schedule = *std::move(schedule);
+    }
+    for (const auto slot : domain::slots(*own, created_at, TimePoint::max(), kFireTimes)) {
+      const auto runs = domain::awaited_runs(*own, slot, schedules).size() * static_cast<std::size_t>(spec.shard_count);
+      if (runs > domain::kAwaitedRunsMax)
+        return {{"/dependencies",
+                 fmt::format("one fire time would wait for more than {} runs of upstream tasks; let this task fire "
+                             "more often, or let another one that fires in between gather their results",
+                             domain::kAwaitedRunsMax)}};
+    }
+    return {};
+  }
+
+  static std::vector<std::string> names_of(const std::vector<domain::Task>& tasks) {
+    std::vector<std::string> names;
+    for (const auto& it : tasks) names.push_back(it.spec.name);
+    return names;
+  }
+
   // The spec with its dependencies as ids, or every fault of the draft at once.
   Async<domain::TaskSpec> check(TaskDraft draft, TimePoint created_at, std::optional<TimePoint> fires_after) {
     Faults faults(std::move(draft.faults));
     auto spec = std::move(draft.spec);
-    CO_TRY(auto resolved, resolve(std::move(draft.dependencies)));
+    CO_TRY(auto resolved, resolve(std::move(draft.dependencies), spec.schedule.has_value()));
     spec.dependencies = std::move(resolved.ids);
     faults.add(std::move(resolved.faults));
     faults.add(domain::validate(spec));
     if (!faults.judged("/task_type"))
-      faults.add(ports_.parameters.check(spec.task_type, spec.parameters, resolved.names));
+      faults.add(ports_.parameters.check(spec.task_type, spec.parameters, names_of(resolved.tasks)));
     faults.add(check_schedule(spec, created_at, fires_after));
+    if (!faults.judged("/schedule") && !faults.judged("/dependencies"))
+      faults.add(check_awaited(spec, resolved.tasks, created_at));
     if (!faults.none()) co_return std::unexpected(std::move(faults).error());
     co_return spec;
   }
 
-  // A round counts runs, and the runs of one fire of a sharded task are several.
-  Async<void> check_nothing_depends_on(TaskId id) {
-    CO_TRY(const auto dependants, ports_.store.tasks().dependants(id));
+  // A round counts runs, and the runs of one fire of a sharded task are several. A fire time counts them as one.
+  Async<void> check_rounds_of_shards(TaskId id, domain::TaskSpec spec) {
+    CO_TRY(auto dependants, ports_.store.tasks().dependants(id));
     if (dependants.empty()) co_return SchedulerResult<void>{};
+    CO_TRY(const auto standings, ports_.store.tasks().standings(std::move(dependants)));
+    const auto in_rounds = std::ranges::find_if(
+        standings, [&](const TaskStanding& it) { return !spec.schedule.has_value() || !it.schedule.has_value(); });
+    if (in_rounds == standings.end()) co_return SchedulerResult<void>{};
     const auto what =
-        fmt::format("must be 1 while other tasks run after this one, such as task {}", dependants[0].value);
+        fmt::format("must be 1 while task '{}' runs after this one, unless both have a schedule", in_rounds->name);
     co_return fail(ErrorKind::Validation, "/shard_count: " + what, {{"/shard_count", what}});
   }
 
   struct Resolved {
     std::vector<TaskId> ids;
-    std::vector<std::string> names;
+    std::vector<domain::Task> tasks;
     std::vector<FieldError> faults;
   };
-  Async<Resolved> resolve(std::vector<TaskRef> refs) {
+  Async<Resolved> resolve(std::vector<TaskRef> refs, bool scheduled) {
     Resolved all;
     for (std::size_t i = 0; i < refs.size() && i <= domain::kDependenciesMax; ++i) {
       const auto* id = std::get_if<TaskId>(&refs[i]);
@@ -243,14 +331,14 @@ class TaskServiceImpl final : public TaskService {
                      : co_await ports_.store.tasks().find(std::get<std::string>(refs[i]));
       const auto pointer = fmt::format("/dependencies/{}", i);
       if (!task && task.error().kind != ErrorKind::TaskNotFound) co_return std::unexpected(std::move(task).error());
-      if (task && task->spec.shard_count > 1)
+      if (task && task->spec.shard_count > 1 && !(scheduled && task->spec.schedule))
         all.faults.push_back(
-            {pointer, fmt::format("task '{}' runs in {} shards, and no task can run after a sharded one "
-                                  "yet: give it one shard, or trigger this task from its command",
+            {pointer, fmt::format("task '{}' runs in {} shards: only a task with a schedule can run after it, and only "
+                                  "while it has one too",
                                   task->spec.name, task->spec.shard_count)});
       if (task) {
         all.ids.push_back(task->id);
-        all.names.push_back(task->spec.name);
+        all.tasks.push_back(*std::move(task));
       } else {
         all.faults.push_back(
             {pointer, id ? fmt::format("there is no task {}", id->value)

@@ -42,6 +42,22 @@ struct TaskExplained {
   std::vector<domain::Gate> gates;  // at least one
 };
 
+// A task with what it runs after and what runs after it, directly.
+struct TaskDependencies {
+  TaskStanding task;
+  std::vector<TaskStanding> upstreams;   // as the task lists them
+  std::vector<TaskStanding> dependants;  // by id, at most kGraphTasksMax
+};
+
+// The tasks around one, and all that runs after what among them.
+struct TaskGraph {
+  std::vector<TaskStanding> tasks;  // by id
+  std::vector<DependencyEdge> edges;
+  bool truncated = false;  // there are more within the depth
+};
+inline constexpr std::size_t kGraphTasksMax = 1000;
+inline constexpr int kGraphDepthMax = 100;
+
 class TaskService {
  public:
   virtual ~TaskService() = default;
@@ -65,6 +81,9 @@ class TaskService {
   // A task that was deleted still has its runs. TaskNotFound for one that never was, or left none behind.
   virtual Async<void> check_history(TaskId id) = 0;
   virtual Async<TaskStats> stats(TaskId id) = 0;  // TaskNotFound as above
+  virtual Async<TaskDependencies> dependencies(TaskId id) = 0;
+  // Up to `depth` (1–kGraphDepthMax) steps up and down from the task; the nearest kGraphTasksMax tasks.
+  virtual Async<TaskGraph> graph(TaskId id, int depth) = 0;
   // Works on text that no task has yet. Validation (count, timezone) or InvalidSchedule.
   virtual Async<Preview> preview(PreviewRequest request) = 0;
 };

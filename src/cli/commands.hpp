@@ -17,6 +17,8 @@ namespace scheduler::cli {
 [[nodiscard]] Noun config_commands(Session& session);    // local_commands.cpp
 [[nodiscard]] Noun version_command(Session& session);    // local_commands.cpp
 
+[[nodiscard]] Verb dependencies_verb(Session& session);  // of task; dependency_commands.cpp
+
 // "bash", "zsh" or "fish": a script that completes nouns, verbs, options and their words.
 [[nodiscard]] std::string completion_script(const Commands& commands, const std::string& shell);  // completion.cpp
 

@@ -197,22 +197,33 @@ Verb cancel_verb(Session& session) {
 Verb retry_verb(Session& session) {
   struct Options {
     std::string id;
+    bool downstream = false;
     bool group = false;
   };
   auto it = std::make_shared<Options>();
   return {"retry",
           "Run it once more, as a new run with the same parameters.",
           {run_argument(it->id),
+           {.names = "--downstream",
+            .value = {},
+            .doc = "and what was skipped because of it, if it ends well",
+            .into = &it->downstream},
            {.names = "--group",
             .value = {},
             .doc = "all shards of its fire that failed, ran out of time or were cancelled",
             .into = &it->group}},
           [&session, it]() -> Outcome<Exit> {
+            if (it->group && it->downstream)
+              return failed(Exit::usage,
+                            "--group and --downstream exclude each other: nothing downstream of a shard was skipped");
             TRY(const auto run, run_id(it->id));
             TRY(const auto api, session.api());
+            const auto body = it->downstream ? json::value(json::object{{"downstream", true}}) : json::value();
             TRY(const auto data,
-                api.send("POST", fmt::format("/api/runs/{}{}/retry", run, it->group ? "/group" : ""), nullptr));
-            session.output().list(data, array_in(data, "runs"), kRunColumns);
+                api.send("POST", fmt::format("/api/runs/{}{}/retry", run, it->group ? "/group" : ""), body));
+            auto runs = array_in(data, "runs");
+            for (const auto& again : array_in(data, "downstream")) runs.push_back(again);
+            session.output().list(data, runs, kRunColumns);
             return Exit::ok;
           }};
 }

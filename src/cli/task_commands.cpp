@@ -578,7 +578,7 @@ Noun task_commands(Session& session) {
            trigger_verb(session), one_task_verb(session, "pause", "Let the schedule rest.", "POST", "/pause"),
            one_task_verb(session, "resume", "Let the schedule fire again.", "POST", "/resume"), history_verb(session),
            one_task_verb(session, "stats", "Show how the runs of a task ended.", "GET", "/stats"), next_verb(session),
-           explain_verb(session)}};
+           explain_verb(session), dependencies_verb(session)}};
 }
 
 }  // namespace scheduler::cli

@@ -3,6 +3,7 @@
 #include "application/task_schedule.hpp"
 #include "core/log.hpp"
 #include "dispatcher/control.hpp"
+#include "dispatcher/upstream_waits.hpp"
 
 namespace scheduler::dispatcher {
 namespace {
@@ -39,6 +40,7 @@ Async<Tick> FireLoop::tick() {
 Async<std::vector<application::Fire>> FireLoop::plan(application::FireView view) {
   std::vector<application::Fire> fires;
   fires.reserve(view.due.size());
+  UpstreamWaits waits(view.upstreams, zones_);
   for (auto& task : view.due) {
     const auto schedule = application::schedule_of(task.spec, task.created_at, zones_);
     if (!schedule) {
@@ -50,6 +52,7 @@ Async<std::vector<application::Fire>> FireLoop::plan(application::FireView view)
     auto plan =
         domain::plan_fire(*schedule, domain::misfire_rule(task.spec), task.watermark.value_or(view.now), view.now);
     fires.push_back({std::move(task), std::move(plan)});
+    if (!fires.back().task.spec.dependencies.empty()) waits.add(*schedule, fires.back());
   }
   co_return fires;
 }

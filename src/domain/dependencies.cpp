@@ -1,6 +1,7 @@
 #include "domain/dependencies.hpp"
 
-#include <algorithm>
+#include <fmt/format.h>
+
 #include <set>
 
 namespace scheduler::domain {
@@ -36,20 +37,45 @@ std::optional<std::vector<TaskId>> find_cycle(const DependencyGraph& graph, Task
   return std::nullopt;
 }
 
+void UpstreamTally::add(std::optional<RunState> state, std::size_t count) {
+  auto& kind = !state                          ? open
+               : *state == RunState::succeeded ? succeeded
+               : *state == RunState::skipped   ? skipped
+                                               : failed;
+  kind += count;
+}
+
+Verdict verdict_of(TriggerRule rule, const UpstreamTally& tally) {
+  const auto refused = [&] {
+    switch (rule) {
+      case TriggerRule::all_success:
+        return tally.failed + tally.skipped > 0;
+      case TriggerRule::all_done:
+        return false;
+      case TriggerRule::any_success:
+        return tally.open + tally.succeeded == 0 && tally.failed + tally.skipped > 0;
+      case TriggerRule::none_failed:
+        return tally.failed > 0;
+    }
+    return true;
+  };
+  if (refused()) return Verdict::skip;
+  return tally.open > 0 ? Verdict::wait : Verdict::run;
+}
+
+std::string why_refused(const UpstreamRun& upstream) {
+  if (upstream.run)
+    return fmt::format("run {} of upstream task '{}' ended {}", upstream.run->value, upstream.task_name,
+                       upstream.state ? name_of(*upstream.state) : "?");
+  if (upstream.slot)
+    return fmt::format("upstream task '{}' made no run at {}", upstream.task_name, format_rfc3339(*upstream.slot));
+  return fmt::format("upstream task '{}' had no fire time yet", upstream.task_name);
+}
+
 bool runs_after(TriggerRule rule, std::span<const RunState> upstreams) {
-  const auto succeeded = [](RunState s) { return s == RunState::succeeded; };
-  const auto bad = [](RunState s) { return s != RunState::succeeded && s != RunState::skipped; };
-  switch (rule) {
-    case TriggerRule::all_success:
-      return std::ranges::all_of(upstreams, succeeded);
-    case TriggerRule::all_done:
-      return true;
-    case TriggerRule::any_success:
-      return std::ranges::any_of(upstreams, succeeded);
-    case TriggerRule::none_failed:
-      return std::ranges::none_of(upstreams, bad);
-  }
-  return false;
+  UpstreamTally tally;
+  for (const auto state : upstreams) tally.add(state);
+  return verdict_of(rule, tally) == Verdict::run;
 }
 
 }  // namespace scheduler::domain

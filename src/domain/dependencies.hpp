@@ -29,6 +29,21 @@ using DependencyGraph = std::map<TaskId, std::vector<TaskId>>;  // task -> its u
 // A cycle through `start`, as the path start, …, start; nothing when there is none. O(tasks + edges), no recursion.
 [[nodiscard]] std::optional<std::vector<TaskId>> find_cycle(const DependencyGraph& graph, TaskId start);
 
+// How many of the upstream runs that a run waits for have ended, and how.
+struct UpstreamTally {
+  std::size_t open = 0, succeeded = 0, skipped = 0, failed = 0;  // failed: ended otherwise
+  void add(std::optional<RunState> state, std::size_t count = 1);
+};
+
+enum class Verdict { wait, run, skip };
+
+// What the rule says of a run now. It runs once everything it waits for has ended, never before; it is skipped as soon
+// as nothing that is still open could let it run. A run that waits for nothing runs.
+[[nodiscard]] Verdict verdict_of(TriggerRule rule, const UpstreamTally& tally);
+
+// The sentence of a run that is skipped because of this upstream.
+[[nodiscard]] std::string why_refused(const UpstreamRun& upstream);
+
 // Whether a task runs after a round in which its upstream runs ended in these (terminal) states; if not it is skipped.
 [[nodiscard]] bool runs_after(TriggerRule rule, std::span<const RunState> upstreams);
 

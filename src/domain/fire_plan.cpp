@@ -68,8 +68,9 @@ FirePlan plan_fire(const Schedule& schedule, const MisfireRule& rule, TimePoint 
   return plan;
 }
 
-OverlapAction on_overlap(OverlapPolicy policy, int active, int queued) {
+OverlapAction on_overlap(OverlapPolicy policy, int active, int queued, bool upstreams) {
   if (policy == OverlapPolicy::allow || active + queued == 0) return OverlapAction::start;
+  if (upstreams && active == 0) --queued;
   switch (policy) {
     case OverlapPolicy::queue_one:
       return queued == 0 ? OverlapAction::wait : OverlapAction::skip;

@@ -58,8 +58,10 @@ enum class OverlapAction {
   replace_then_wait,  // cancel them, drop what waits, and wait until they have ended
 };
 
-// `active`: runs of the task that are pending, dispatched or running; `queued`: runs that wait for those.
-[[nodiscard]] OverlapAction on_overlap(OverlapPolicy policy, int active, int queued);
+// `active`: runs of the task that are pending, dispatched or running; `queued`: fire times whose runs wait, for those
+// or for upstream runs. Where nothing is active and a task has `upstreams`, the first that waits counts as active: only
+// what comes after it is in the queue.
+[[nodiscard]] OverlapAction on_overlap(OverlapPolicy policy, int active, int queued, bool upstreams = false);
 
 // The run that the ledger names beside such a fire: the one that it was merged into, waits for or replaces. Given the
 // oldest run that is active, and the oldest one that waits.

@@ -113,9 +113,6 @@ std::vector<FieldError> validate(const TaskSpec& spec) {
     errors.push_back({"/dependencies", fmt::format("must name at most {} tasks", kDependenciesMax)});
   if (std::set(spec.dependencies.begin(), spec.dependencies.end()).size() != spec.dependencies.size())
     errors.push_back({"/dependencies", "names a task twice"});
-  if (!spec.dependencies.empty() && spec.schedule)
-    errors.push_back(
-        {"/dependencies", "a task with a schedule cannot also wait for other tasks yet; leave one of the two out"});
   check_labels(spec.labels, "/labels", errors);
   check_labels(spec.worker_labels, "/worker_labels", errors);
   return errors;

@@ -20,7 +20,7 @@ namespace scheduler::domain {
 enum class TaskStatus { active, paused };
 constexpr auto enum_names(TaskStatus) { return std::to_array<std::string_view>({"active", "paused"}); }
 
-// When a task without a schedule runs, given how the upstream runs of one round ended.
+// When a task runs after others, given how the upstream runs that it waits for ended.
 enum class TriggerRule { all_success, all_done, any_success, none_failed };
 constexpr auto enum_names(TriggerRule) {
   return std::to_array<std::string_view>({"all_success", "all_done", "any_success", "none_failed"});

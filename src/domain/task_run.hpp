@@ -55,11 +55,12 @@ constexpr auto enum_names(Trigger) {
 
 // What a run waits for. The store keeps it beside the state `waiting` (limits.hpp says who goes when).
 enum class Wait {
-  overlap,  // earlier runs of the task, as its overlap policy says
-  limit,    // room under the task's max_concurrent_runs
-  time,     // its due_at; then room
+  upstreams,  // what its upstream runs come to; then earlier runs, or room
+  overlap,    // earlier runs of the task, as its overlap policy says
+  limit,      // room under the task's max_concurrent_runs
+  time,       // its due_at; then room
 };
-constexpr auto enum_names(Wait) { return std::to_array<std::string_view>({"overlap", "limit", "time"}); }
+constexpr auto enum_names(Wait) { return std::to_array<std::string_view>({"upstreams", "overlap", "limit", "time"}); }
 
 struct TaskRun {
   RunId id;

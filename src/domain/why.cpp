@@ -248,6 +248,32 @@ Gate limit_of(const WhyView& view) {
           .runs = view.earlier};
 }
 
+// The upstream runs that a waiting run waits for; nothing when all have ended.
+std::optional<Gate> upstream_gate(const WhyView& view) {
+  Gate gate{.code = GateCode::dependency, .sentence = "", .remedy = "", .since = view.run.created_at};
+  std::size_t open = 0;
+  for (const auto& it : view.upstreams) {
+    if (it.state) continue;
+    ++open;
+    if (gate.runs.size() < kWhyRunsMax && it.run) gate.runs.push_back(*it.run);
+    if (open > 3) continue;  // a sentence, not a list
+    gate.sentence += gate.sentence.empty() ? "" : ", ";
+    gate.sentence += it.run    ? fmt::format("run {} of '{}'", it.run->value, it.task_name)
+                     : it.slot ? fmt::format("'{}' at {}", it.task_name, format_rfc3339(*it.slot))
+                               : fmt::format("the next run of '{}'", it.task_name);
+  }
+  if (open == 0) return std::nullopt;
+  gate.sentence =
+      fmt::format("it waits for {}{} to end", gate.sentence, open > 3 ? fmt::format(" and {} more", open - 3) : "");
+  gate.remedy = fmt::format("look at all of them: scheduler-cli run upstreams {}", view.run.id.value);
+  return gate;
+}
+
+std::string upstreams_have(const Task& task) {
+  const auto count = task.spec.dependencies.size();
+  return count == 1 ? "its upstream task has" : fmt::format("its {} upstream tasks have", count);
+}
+
 // What starts it, and when it does.
 Gate start_of(const TaskWhyView& view) {
   const auto& task = view.task;
@@ -259,12 +285,8 @@ Gate start_of(const TaskWhyView& view) {
                       .remedy = fmt::format("run it now: scheduler-cli task trigger {}; or give it a schedule",
                                             task.spec.name)}
                : Gate{.code = GateCode::after_upstreams,
-                      .sentence =
-                          fmt::format("it runs when {} ended, trigger rule {}",
-                                      task.spec.dependencies.size() == 1
-                                          ? std::string("its upstream task has")
-                                          : fmt::format("its {} upstream tasks have", task.spec.dependencies.size()),
-                                      name_of(task.spec.trigger_rule)),
+                      .sentence = fmt::format("it runs when {} ended, trigger rule {}", upstreams_have(task),
+                                              name_of(task.spec.trigger_rule)),
                       .remedy = ""};
   if (task.spec.status == TaskStatus::paused)
     return {.code = GateCode::task_paused,
@@ -323,6 +345,11 @@ std::optional<Gate> last_slot_skipped(const TaskWhyView& view) {
 
 std::vector<Gate> why(const TaskWhyView& view) {
   std::vector gates{start_of(view)};
+  if (view.task.spec.schedule && !view.task.spec.dependencies.empty())
+    gates.push_back({.code = GateCode::after_upstreams,
+                     .sentence = fmt::format("its runs then wait until {} ended for that fire time, trigger rule {}",
+                                             upstreams_have(view.task), name_of(view.task.spec.trigger_rule)),
+                     .remedy = fmt::format("look at them: scheduler-cli task deps {}", view.task.id.value)});
   if (!view.active.empty() && view.task.spec.overlap_policy != OverlapPolicy::allow && view.task.spec.schedule)
     gates.push_back({.code = GateCode::overlap,
                      .sentence = fmt::format("{} not ended; overlap_policy {} decides what a fire does then",
@@ -343,8 +370,10 @@ std::vector<Gate> why(const WhyView& view) {
     add_held_gates(view, gates);
     return gates;
   }
+  if (run.state == RunState::waiting && run.waits_for == Wait::upstreams)
+    if (auto gate = upstream_gate(view)) gates.push_back(*std::move(gate));
   if (run.waits_for == Wait::limit) gates.push_back(limit_of(view));
-  if (run.state == RunState::waiting && run.waits_for != Wait::limit && run.waits_for != Wait::time)
+  if (run.state == RunState::waiting && run.waits_for.value_or(Wait::overlap) == Wait::overlap)
     gates.push_back({.code = GateCode::overlap,
                      .sentence =
                          "an earlier run of the task has not ended, and the task's overlap_policy lets one at a "

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "core/enum_names.hpp"
+#include "domain/dependencies.hpp"
 #include "domain/dispatch_plan.hpp"
 #include "domain/slot_audit.hpp"
 #include "domain/task.hpp"
@@ -29,6 +30,7 @@ enum class GateCode {
   // of a run
   not_due,               // its time has not come
   backoff,               // an attempt failed, and the next one waits
+  dependency,            // upstream runs that it waits for have not ended
   overlap,               // an earlier run of the task has not ended
   limit,                 // as many runs of the task go as may at the same time
   no_worker,             // no worker is alive
@@ -67,6 +69,7 @@ constexpr auto enum_names(GateCode) {
                                           "not_fired",
                                           "not_due",
                                           "backoff",
+                                          "dependency",
                                           "overlap",
                                           "limit",
                                           "no_worker",
@@ -107,16 +110,18 @@ struct Gate {
   std::vector<WorkerId> workers;      // the workers that it is about, at most kWhyWorkersMax
 };
 inline constexpr std::size_t kWhyWorkersMax = 10;
+inline constexpr std::size_t kWhyRunsMax = 10;
 
 // What the answer is made from; all by the store's clock, read as closely together as a store allows.
 struct WhyView {
   TimePoint now{};
   bool queue_away = false;  // as the asking process sees it
   TaskRun run;
-  std::string route;                // of the task; empty where it was deleted
-  std::vector<WorkerLoad> workers;  // the newest incarnation of each worker; dead ones may be among them
-  std::vector<RunId> earlier;       // runs of the same task that a waiting run may wait for
-  std::optional<int> limit;         // the task's max_concurrent_runs
+  std::string route;                   // of the task; empty where it was deleted
+  std::vector<WorkerLoad> workers;     // the newest incarnation of each worker; dead ones may be among them
+  std::vector<RunId> earlier;          // runs of the same task that a waiting run may wait for
+  std::optional<int> limit;            // the task's max_concurrent_runs
+  std::vector<UpstreamRun> upstreams;  // what a waiting run waits for
 };
 
 struct TaskWhyView {

@@ -174,6 +174,25 @@ Async<application::TaskExplained> FakeTasks::explain(TaskId id) {
   co_return application::TaskExplained{std::move(task), std::move(gates)};
 }
 
+Async<application::TaskDependencies> FakeTasks::dependencies(TaskId id) {
+  CO_TRY(const auto task, get(id));
+  co_return application::TaskDependencies{.task = {.id = id, .name = task.spec.name},
+                                          .upstreams = {{.id = TaskId{7},
+                                                         .name = "extract",
+                                                         .last_run = RunId{1},
+                                                         .last_state = domain::RunState::succeeded}},
+                                          .dependants = {{.id = TaskId{8}, .name = "load"}}};
+}
+
+Async<application::TaskGraph> FakeTasks::graph(TaskId id, int depth) {
+  CO_TRY(const auto task, get(id));
+  application::TaskGraph graph{.tasks = {{.id = id, .name = task.spec.name}}, .edges = {}, .truncated = depth > 5};
+  graph.tasks.push_back({.id = TaskId{7}, .name = "extract", .last_run = RunId{1}});
+  graph.tasks.back().last_state = domain::RunState::running;
+  graph.edges.push_back({.task = id, .upstream = TaskId{7}});
+  co_return graph;
+}
+
 Async<application::TaskStats> FakeTasks::stats(TaskId id) {
   CO_CHECK(check_history(id));
   co_return application::TaskStats{.by_state = {{"succeeded", 3}, {"failed", 1}},
@@ -351,9 +370,9 @@ Async<std::vector<NewRuns>> FakeControl::trigger_all(std::vector<application::Bu
   co_return all;
 }
 
-Async<NewRuns> FakeControl::restart_group(RunId any) { return restart_run(any); }
+Async<NewRuns> FakeControl::restart_group(RunId any) { return restart_run(any, false); }
 
-Async<NewRuns> FakeControl::restart_run(RunId id) {
+Async<NewRuns> FakeControl::restart_run(RunId id, bool downstream) {
   CO_TRY(const auto run, runs_.get(id));
   if (!domain::is_terminal(run.state)) co_return fail(ErrorKind::Conflict, "the run has not ended");
   TaskRun again{.id = {runs_.rows.rbegin()->first + 1},
@@ -364,7 +383,13 @@ Async<NewRuns> FakeControl::restart_run(RunId id) {
                 .created_at = kNow,
                 .due_at = kNow};
   runs_.rows[again.id.value] = again;
-  co_return NewRuns{.runs = {again}, .existed = false};
+  NewRuns made{.runs = {again}, .existed = false};
+  if (downstream) {
+    again.id.value += 1;
+    again.state = domain::RunState::waiting;
+    made.downstream.push_back(again);
+  }
+  co_return made;
 }
 
 Async<std::vector<domain::WorkerInfo>> FakeWorkers::list() {

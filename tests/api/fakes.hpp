@@ -39,6 +39,8 @@ class FakeTasks final : public application::TaskService {
   Async<application::TaskExplained> explain(TaskId id) override;
   Async<void> check_history(TaskId id) override;
   Async<application::TaskStats> stats(TaskId id) override;
+  Async<application::TaskDependencies> dependencies(TaskId id) override;
+  Async<application::TaskGraph> graph(TaskId id, int depth) override;
   Async<application::Preview> preview(application::PreviewRequest request) override;
 
   SchedulerResult<domain::Task*> row(TaskId id);
@@ -84,7 +86,7 @@ class FakeControl final : public application::TaskControlService {
   Async<domain::Task> pause_task(TaskId id) override;
   Async<domain::Task> resume_task(TaskId id) override;
   Async<domain::TaskRun> cancel_run(RunId id) override;
-  Async<application::NewRuns> restart_run(RunId id) override;
+  Async<application::NewRuns> restart_run(RunId id, bool downstream) override;
   Async<std::vector<application::NewRuns>> trigger_all(std::vector<application::BulkItem> items) override;
   Async<application::NewRuns> restart_group(RunId any) override;
 

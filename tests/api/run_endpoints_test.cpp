@@ -106,6 +106,16 @@ TEST(Upstreams, RunThatWaits_ListsWhatItWaitsFor) {
   EXPECT_EQ(server.get("/api/runs/99/upstreams").code(), "RUN_NOT_FOUND");
 }
 
+TEST(RetryRun, Downstream_ListsTheRunsThatWait) {
+  const LiveServer server;
+  const auto alone = server.request("POST", "/api/runs/1/retry");
+  EXPECT_EQ(alone.data().at("downstream").as_array().size(), 0U);
+  const auto made = server.request("POST", "/api/runs/1/retry", R"({"downstream":true})");
+  EXPECT_EQ(made.status, 202);
+  EXPECT_EQ(made.data().at("downstream").at(0).at("state"), "waiting");
+  EXPECT_EQ(server.request("POST", "/api/runs/1/retry", R"({"downstraem":true})").status, 400);
+}
+
 TEST(CancelRun, EachState_HasItsAnswer) {
   const LiveServer server;
   const auto pending = server.request("POST", "/api/runs/2/cancel");

@@ -370,3 +370,24 @@ TEST(AnyRequest, StoreThatIsAway_IsUnavailable) {
   EXPECT_EQ(reply.code(), "DATABASE_ERROR");
   EXPECT_EQ(reply.headers.at("retry-after"), "1");
 }
+
+TEST(Dependencies, OfATask_AreItsNeighboursWithTheirNewestRun) {
+  const LiveServer server;
+  const auto data = server.get("/api/tasks/1/dependencies").data();
+  EXPECT_EQ(data.at("task").at("task_id"), 1);
+  EXPECT_EQ(data.at("upstreams").at(0).at("task_name"), "extract");
+  EXPECT_EQ(data.at("upstreams").at(0).at("last_run_state"), "succeeded");
+  EXPECT_EQ(data.at("dependants").at(0).at("last_run_id"), nullptr);
+  EXPECT_EQ(server.get("/api/tasks/99/dependencies").code(), "TASK_NOT_FOUND");
+}
+
+TEST(Graph, OfATask_HasTasksAndEdges) {
+  const LiveServer server;
+  const auto data = server.get("/api/tasks/1/graph?depth=3").data();
+  EXPECT_EQ(data.at("tasks").as_array().size(), 2U);
+  EXPECT_EQ(data.at("edges").at(0).at("upstream_id"), 7);
+  EXPECT_EQ(data.at("truncated"), false);
+  EXPECT_EQ(server.get("/api/tasks/1/graph").data().at("truncated"), true) << "all the way by default";
+  EXPECT_EQ(server.get("/api/tasks/1/graph?depth=101").status, 400);
+  EXPECT_EQ(server.get("/api/tasks/99/graph").code(), "TASK_NOT_FOUND");
+}

@@ -260,7 +260,7 @@ TEST_F(Control, Restart_EndedRun_MakesANewOne) {
        {RunState::succeeded, RunState::failed, RunState::timed_out, RunState::cancelled, RunState::skipped}) {
     const auto old = store.add_run(noop(), state);
     store.run_rows.at(old).parameters = "{}";
-    const auto made = run(control_service->restart_run(old));
+    const auto made = run(control_service->restart_run(old, false));
     ASSERT_TRUE(made) << name_of(state);
     EXPECT_EQ(made->runs.at(0).retry_of, old);
     EXPECT_EQ(made->runs.at(0).trigger, domain::Trigger::retry);
@@ -270,11 +270,17 @@ TEST_F(Control, Restart_EndedRun_MakesANewOne) {
   EXPECT_EQ(nudges(), 5u);
 }
 
+TEST_F(Control, Restart_WithDownstream_AsksTheStoreForIt) {
+  const auto old = store.add_run(noop(), RunState::failed);
+  ASSERT_TRUE(run(control_service->restart_run(old, true)));
+  EXPECT_TRUE(store.last_insert->downstream);
+}
+
 TEST_F(Control, Restart_TaskWasDeleted_SaysSo) {
   const auto task = noop();
   const auto old = store.add_run(task, RunState::failed);
   store.task_rows.erase(task);
-  const auto made = run(control_service->restart_run(old));
+  const auto made = run(control_service->restart_run(old, false));
   EXPECT_EQ(kind(made), ErrorKind::Conflict);
   EXPECT_THAT(made.error().message, ::testing::HasSubstr("was deleted"));
   EXPECT_EQ(nudges(), 0u);
@@ -282,11 +288,11 @@ TEST_F(Control, Restart_TaskWasDeleted_SaysSo) {
 
 TEST_F(Control, Restart_RunThatGoesOn_IsRefused) {
   for (const auto state : {RunState::waiting, RunState::pending, RunState::dispatched, RunState::running}) {
-    const auto made = run(control_service->restart_run(store.add_run(noop(), state)));
+    const auto made = run(control_service->restart_run(store.add_run(noop(), state), false));
     EXPECT_EQ(kind(made), ErrorKind::Conflict);
     EXPECT_THAT(made.error().message, ::testing::HasSubstr(name_of(state)));
   }
-  EXPECT_EQ(kind(run(control_service->restart_run(RunId{99}))), ErrorKind::RunNotFound);
+  EXPECT_EQ(kind(run(control_service->restart_run(RunId{99}, false))), ErrorKind::RunNotFound);
 }
 
 }  // namespace

@@ -163,6 +163,82 @@ TEST_F(Tasks, ShardedUpstream_IsRefusedOnEitherSide) {
   EXPECT_THAT(pointers(run(tasks->update(upstream, change, std::nullopt))), ElementsAre("/shard_count"));
 }
 
+// A fire time counts all of its shards as one.
+TEST_F(Tasks, ShardedUpstreamWithASchedule_IsFineForATaskWithOne) {
+  const auto sharded = store.add_task({.name = "sharded", .schedule = "@hourly", .shard_count = 4});
+  auto wanted = draft();
+  wanted.spec.schedule = "@daily";
+  wanted.dependencies = {sharded};
+  ASSERT_TRUE(run(tasks->create(wanted)));
+  auto change = draft();
+  change.spec.name = "sharded";
+  change.spec.schedule = "@hourly";
+  change.spec.shard_count = 2;
+  EXPECT_TRUE(run(tasks->update(sharded, change, std::nullopt)));
+  change.spec.schedule.reset();
+  EXPECT_THAT(pointers(run(tasks->update(sharded, change, std::nullopt))), ElementsAre("/shard_count"));
+}
+
+TEST_F(Tasks, Create_FireTimeThatWaitsForTooManyRuns_IsRefused) {
+  const auto each_second = store.add_task({.name = "each second", .schedule = "* * * * * *"});
+  const auto each_minute = store.add_task({.name = "each minute", .schedule = "* * * * *"});
+  auto wanted = draft();
+  wanted.spec.schedule = "@daily";
+  wanted.dependencies = {each_second};
+  const auto refused = run(tasks->create(wanted));
+  EXPECT_THAT(pointers(refused), ElementsAre("/dependencies"));
+  EXPECT_THAT(refused.error().message, ::testing::HasSubstr("more than 10000 runs"));
+  wanted.dependencies = {each_minute};
+  wanted.spec.shard_count = 10;
+  EXPECT_THAT(pointers(run(tasks->create(wanted))), ElementsAre("/dependencies")) << "each shard waits for its own";
+  wanted.spec.shard_count = 1;
+  EXPECT_TRUE(run(tasks->create(wanted)));
+}
+
+TEST_F(Tasks, Dependencies_OfATask_AreItsNeighbours) {
+  const auto a = store.add_task({.name = "a"}), b = store.add_task({.name = "b", .dependencies = {a}});
+  const auto c = store.add_task({.name = "c", .dependencies = {b}});
+  store.add_task({.name = "d", .dependencies = {c}});
+  const auto last = store.add_run(a, RunState::failed);
+  const auto around = run(tasks->dependencies(b));
+  ASSERT_TRUE(around);
+  EXPECT_EQ(around->task.name, "b");
+  ASSERT_THAT(around->upstreams, SizeIs(1));
+  EXPECT_EQ(around->upstreams[0].last_run, last);
+  EXPECT_EQ(around->upstreams[0].last_state, RunState::failed);
+  ASSERT_THAT(around->dependants, SizeIs(1));
+  EXPECT_EQ(around->dependants[0].name, "c");
+  EXPECT_EQ(kind(run(tasks->dependencies(TaskId{99}))), ErrorKind::TaskNotFound);
+}
+
+TEST_F(Tasks, Graph_Depth_ReachesBothWays) {
+  const auto a = store.add_task({.name = "a"}), b = store.add_task({.name = "b", .dependencies = {a}});
+  const auto c = store.add_task({.name = "c", .dependencies = {b, a}}),
+             d = store.add_task({.name = "d", .dependencies = {c}});
+  store.add_task({.name = "apart"});
+  const auto near = run(tasks->graph(b, 1));
+  ASSERT_TRUE(near);
+  EXPECT_THAT(near->tasks, SizeIs(3));
+  EXPECT_THAT(near->edges, UnorderedElementsAre(DependencyEdge{b, a}, DependencyEdge{c, b}, DependencyEdge{c, a}))
+      << "all between them, also those that no step went along";
+  EXPECT_FALSE(near->truncated);
+  const auto all = run(tasks->graph(b, 5));
+  EXPECT_THAT(all->tasks, SizeIs(4));
+  EXPECT_THAT(all->edges, ::testing::Contains(DependencyEdge{d, c}));
+  EXPECT_EQ(kind(run(tasks->graph(TaskId{99}, 1))), ErrorKind::TaskNotFound);
+}
+
+TEST_F(Tasks, Graph_LargerThanTheLimit_SaysSo) {
+  const auto hub = store.add_task({.name = "hub"});
+  for (std::size_t i = 0; i < kGraphTasksMax + 5; ++i)
+    store.add_task({.name = fmt::format("t{}", i), .dependencies = {hub}});
+  const auto graph = run(tasks->graph(hub, 1));
+  ASSERT_TRUE(graph);
+  EXPECT_THAT(graph->tasks, SizeIs(kGraphTasksMax));
+  EXPECT_THAT(graph->edges, SizeIs(kGraphTasksMax - 1));
+  EXPECT_TRUE(graph->truncated);
+}
+
 TEST_F(Tasks, Create_StoreFails_IsNoFaultOfTheInput) {
   store.add_task({.name = "a"});
   auto wanted = draft();

@@ -319,7 +319,7 @@ def budgets_kept(it):
 
 
 def dependants_ran(it):
-    """one run of a dependent task for each ended run of what it depends on"""
+    """one run of a dependent task for each ended run of what it depends on; a retry is no round"""
     bad, rounds = [], 0
     upstreams = collections.defaultdict(list)
     for row in it.dependencies:
@@ -327,7 +327,7 @@ def dependants_ran(it):
     for task, ups in upstreams.items():
         if len(ups) != 1 or it.tasks[task].trigger_rule != "all_done":
             raise SystemExit("checker: can only judge tasks that depend on one task with the rule all_done")
-        want = sum(run.task_id == ups[0] for run in it.runs.values())
+        want = sum(run.task_id == ups[0] and run.triggered_by != "retry" for run in it.runs.values())
         got = sum(run.task_id == task and run.triggered_by == "dependency" for run in it.runs.values())
         rounds += want
         if want != got:

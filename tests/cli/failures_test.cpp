@@ -95,23 +95,29 @@ TEST(Failure, SomethingElseAnswers_IsSaid) {
 }
 
 TEST(Failure, DataOfAnUnexpectedShape_NeverCrashes) {
-  const std::vector<std::vector<std::string>> commands = {
-      {"task", "list"},         {"task", "get", "7"},   {"task", "get", "report"},
-      {"task", "history", "7"}, {"task", "next", "7"},  {"task", "explain", "7"},
-      {"run", "list"},          {"run", "get", "7"},    {"run", "attempts", "7"},
-      {"run", "why", "7"},      {"run", "cancel", "7"}, {"run", "retry", "7"},
-      {"run", "logs", "7"},     {"run", "wait", "7"},   {"run", "watch", "7"},
-      {"worker", "list"},       {"system", "health"},   {"schedule", "preview", "@daily"}};
+  const std::vector<std::vector<std::string>> commands = {{"task", "list"},          {"task", "get", "7"},
+                                                          {"task", "get", "report"}, {"task", "history", "7"},
+                                                          {"task", "next", "7"},     {"task", "explain", "7"},
+                                                          {"run", "list"},           {"run", "get", "7"},
+                                                          {"run", "attempts", "7"},  {"run", "why", "7"},
+                                                          {"run", "cancel", "7"},    {"run", "retry", "7"},
+                                                          {"task", "deps", "7"},     {"run", "upstreams", "7"},
+                                                          {"run", "logs", "7"},      {"run", "wait", "7"},
+                                                          {"run", "watch", "7"},     {"worker", "list"},
+                                                          {"system", "health"},      {"schedule", "preview", "@daily"}};
   for (const auto* data : {"null", "7", "[]", "{}", "\"x\"", R"({"items":7})", R"({"items":[7,null]})",
+                           R"({"tasks":[7,{}],"edges":[{},{"task_id":7,"upstream_id":7}],"truncated":7})",
                            R"({"lines":[7],"next_after_line":"x"})", R"({"slots":{}})", R"({"state":7})"})
     for (const auto& words : commands) {
       FakeServer server;
       for (const auto* line :
-           {"GET /api/tasks", "GET /api/tasks/7", "GET /api/tasks?name=report", "GET /api/tasks/7/runs",
-            "GET /api/tasks/7/next", "GET /api/tasks/7/explain", "GET /api/runs", "GET /api/runs/7",
-            "GET /api/runs/7/attempts", "GET /api/runs/7/why", "POST /api/runs/7/cancel", "POST /api/runs/7/retry",
-            "GET /api/runs/7/logs?after_line=0", "GET /api/runs/7?wait=30", "GET /api/runs/7?wait=1",
-            "GET /api/workers", "GET /api/system/health", "POST /api/schedules/preview"})
+           {"GET /api/tasks",          "GET /api/tasks/7",           "GET /api/tasks?name=report",
+            "GET /api/tasks/7/runs",   "GET /api/tasks/7/next",      "GET /api/tasks/7/explain",
+            "GET /api/tasks/7/graph",  "GET /api/runs/7/upstreams",  "GET /api/runs",
+            "GET /api/runs/7",         "GET /api/runs/7/attempts",   "GET /api/runs/7/why",
+            "POST /api/runs/7/cancel", "POST /api/runs/7/retry",     "GET /api/runs/7/logs?after_line=0",
+            "GET /api/runs/7?wait=30", "GET /api/runs/7?wait=1",     "GET /api/workers",
+            "GET /api/system/health",  "POST /api/schedules/preview"})
         server.data(line, data);
       const auto ran = run_cli_on(server, words);
       EXPECT_TRUE(ran.exit == 0 || ran.exit == 1 || ran.exit == 3 || ran.exit == 7)

@@ -225,6 +225,17 @@ TEST(RunOutput, Object_IsPrintedAsJson) {
   EXPECT_THAT(run_cli_on(server, {"run", "output", "12", "-o", "json"}).out, HasSubstr("\"rows\": 1200"));
 }
 
+TEST(Run, RetryDownstream_SaysSoAndListsAllNewRuns) {
+  FakeServer server;
+  server.data("POST /api/runs/12/retry",
+              R"({"runs":[)" + run_json("pending") + R"(],"existed":false,"downstream":[)" + run_json("waiting") + "]}",
+              202);
+  const auto ran = run_cli_on(server, {"run", "retry", "12", "--downstream"});
+  EXPECT_THAT(ran.out, HasSubstr("report  pending"));
+  EXPECT_THAT(ran.out, HasSubstr("report  waiting"));
+  EXPECT_EQ(server.seen().back().body, R"({"downstream":true})");
+}
+
 TEST(Run, Upstreams_ListsWhatItWaitsFor) {
   FakeServer server;
   server.data("GET /api/runs/12/upstreams",

@@ -411,3 +411,26 @@ TEST(TaskUpdate, Limits_AreFields) {
   run_cli_on(server, {"task", "update", "report", "--no-max-concurrent"});
   EXPECT_EQ(body_of(server), R"({"max_concurrent_runs":null})");
 }
+
+TEST(Task, Deps_ShowsTheTreeBothWays) {
+  FakeServer server;
+  server.data(
+      "GET /api/tasks/7/graph?depth=2",
+      R"({"tasks":[{"task_id":3,"task_name":"source","status":"paused","last_run_id":null,"last_run_state":null},)"
+      R"({"task_id":5,"task_name":"extract","status":"active","last_run_id":9,"last_run_state":"running"},)"
+      R"({"task_id":6,"task_name":"check","status":"active","last_run_id":8,"last_run_state":"failed"},)"
+      R"({"task_id":7,"task_name":"load","status":"active","last_run_id":12,"last_run_state":"waiting"}],)"
+      R"("edges":[{"task_id":5,"upstream_id":3},{"task_id":6,"upstream_id":5},{"task_id":7,"upstream_id":5},)"
+      R"({"task_id":7,"upstream_id":6}],"truncated":true})");
+  const auto ran = run_cli_on(server, {"task", "deps", "7", "--depth", "2"});
+  EXPECT_EQ(ran.out,
+            "load (7)  waiting, run 12\n"
+            "runs after\n"
+            "  extract (5)  running, run 9\n"
+            "    source (3)  no run yet, paused\n"
+            "  check (6)  failed, run 8\n"
+            "    extract (5)  running, run 9  (see above)\n"
+            "before\n"
+            "  nothing\n");
+  EXPECT_THAT(ran.err, HasSubstr("more tasks"));
+}

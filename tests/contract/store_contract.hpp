@@ -9,6 +9,7 @@
 #include "contract/run_repository_contract.hpp"
 #include "contract/slot_repository_contract.hpp"
 #include "contract/task_repository_contract.hpp"
+#include "contract/upstream_runs_contract.hpp"
 #include "contract/worker_repository_contract.hpp"
 
 namespace scheduler::contract {
@@ -89,6 +90,7 @@ inline std::string name_of_maker(const testing::TestParamInfo<StoreMaker>& info)
   INSTANTIATE_TEST_SUITE_P(adapter, LimitsContract, makers, name_of_maker);             \
   INSTANTIATE_TEST_SUITE_P(adapter, RunRepositoryContract, makers, name_of_maker);      \
   INSTANTIATE_TEST_SUITE_P(adapter, RunLogRepositoryContract, makers, name_of_maker);   \
+  INSTANTIATE_TEST_SUITE_P(adapter, UpstreamRunsContract, makers, name_of_maker);       \
   INSTANTIATE_TEST_SUITE_P(adapter, WorkerRepositoryContract, makers, name_of_maker);   \
   INSTANTIATE_TEST_SUITE_P(adapter, AccountStoreContract, makers, name_of_maker);       \
   INSTANTIATE_TEST_SUITE_P(adapter, WholeStoreContract, makers, name_of_maker)

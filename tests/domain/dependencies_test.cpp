@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <ctime>
 #include <set>
 #include <string>
 #include <string_view>
@@ -89,6 +90,70 @@ TEST(FindCycle, AnyAnswer_IsARealPath) {
     for (std::size_t i = 0; i + 1 < cycle->size(); ++i)
       EXPECT_TRUE(std::ranges::count(graph[(*cycle)[i]], (*cycle)[i + 1]) > 0) << "round " << round;
   }
+}
+
+// While some are open: a skip is certain where no end of the open ones lets the rule accept; a run waits for all.
+TEST(VerdictOf, SomeOfUpToFourStillOpen_SkipsOnlyWhatNoEndCouldSave) {
+  constexpr RunState kEnds[] = {RunState::succeeded, RunState::failed, RunState::timed_out, RunState::cancelled,
+                                RunState::skipped};
+  constexpr std::size_t kOpen = std::size(kEnds), kKinds = kOpen + 1;
+  const auto states_of = [&](std::size_t code, std::size_t upstreams, std::size_t kinds) {
+    std::vector<std::size_t> all;
+    for (std::size_t i = 0; i < upstreams; ++i, code /= kinds) all.push_back(code % kinds);
+    return all;
+  };
+  const auto power = [](std::size_t base, std::size_t exponent) {
+    std::size_t result = 1;
+    while (exponent-- > 0) result *= base;
+    return result;
+  };
+  int cases = 0;
+  for (const auto rule :
+       {TriggerRule::all_success, TriggerRule::all_done, TriggerRule::any_success, TriggerRule::none_failed}) {
+    for (std::size_t upstreams = 1; upstreams <= 4; ++upstreams) {
+      for (std::size_t code = 0; code < power(kKinds, upstreams); ++code, ++cases) {
+        const auto now = states_of(code, upstreams, kKinds);
+        UpstreamTally tally;
+        for (const auto it : now) tally.add(it == kOpen ? std::nullopt : std::optional(kEnds[it]));
+        // Every way in which the open ones could still end.
+        bool any_way = false;
+        for (std::size_t way = 0; way < power(kOpen, tally.open); ++way) {
+          const auto rest = states_of(way, tally.open, kOpen);
+          std::vector<RunState> ends;
+          std::size_t next = 0;
+          for (const auto it : now) ends.push_back(kEnds[it == kOpen ? rest[next++] : it]);
+          any_way |= runs_after(rule, ends);
+        }
+        const auto expected = !any_way ? Verdict::skip : tally.open > 0 ? Verdict::wait : Verdict::run;
+        ASSERT_EQ(verdict_of(rule, tally), expected) << name_of(rule) << " of " << upstreams << ", case " << code;
+      }
+    }
+  }
+  EXPECT_EQ(cases, 4 * (6 + 36 + 216 + 1296));
+  EXPECT_EQ(verdict_of(TriggerRule::any_success, {}), Verdict::run) << "nothing is left to wait for";
+}
+
+TEST(WhyRefused, EachKindOfUpstream_IsNamed) {
+  EXPECT_EQ(why_refused({id(1), "extract", {}, RunId{7}, RunState::timed_out}),
+            "run 7 of upstream task 'extract' ended timed_out");
+  EXPECT_EQ(why_refused({id(1), "extract", TimePoint{}, {}, RunState::skipped}),
+            "upstream task 'extract' made no run at 1970-01-01T00:00:00Z");
+  EXPECT_EQ(why_refused({id(1), "extract", {}, {}, RunState::skipped}), "upstream task 'extract' had no fire time yet");
+}
+
+// The steps are tasks + edges and no more, so the clock has room: a search over paths would take 2^2500 of them.
+TEST(FindCycle, FiveThousandTasksWithTwentyUpstreamsEach_TakesUnder200Milliseconds) {
+  DependencyGraph graph;
+  for (std::int64_t i = 1; i <= 5000; ++i)
+    for (std::int64_t up = std::max<std::int64_t>(1, i - 20); up < i; ++up) graph[id(i)].push_back(id(up));
+  const auto seconds_of = [&](bool expected) {
+    const auto began = std::clock();  // of this process: whoever else is busy does not count
+    EXPECT_EQ(find_cycle(graph, id(5000)).has_value(), expected);
+    return static_cast<double>(std::clock() - began) / CLOCKS_PER_SEC;
+  };
+  EXPECT_LT(seconds_of(false), 0.2);
+  graph[id(1)] = {id(5000)};
+  EXPECT_LT(seconds_of(true), 0.2);
 }
 
 // The rules in other words than the code's: counts of how the upstreams ended.

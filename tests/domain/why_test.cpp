@@ -121,6 +121,28 @@ TEST(Why, RunThatHasNotStarted_NamesEveryClosedGateInOrder) {
          it.workers.clear();
        },
        "overlap no_worker", ""},
+      {"an upstream run goes",
+       [](auto& it) {
+         it.run.state = RunState::waiting;
+         it.run.waits_for = Wait::upstreams;
+         it.upstreams = {{TaskId{1}, "extract", {}, RunId{4}, RunState::succeeded},
+                         {TaskId{2}, "check", {}, RunId{5}, {}}};
+       },
+       "dependency", "it waits for run 5 of 'check' to end"},
+      {"an upstream has not fired yet",
+       [](auto& it) {
+         it.run.state = RunState::waiting;
+         it.run.waits_for = Wait::upstreams;
+         it.upstreams = {{TaskId{1}, "extract", kNow, {}, {}}, {TaskId{2}, "check", {}, {}, {}}};
+       },
+       "dependency", "the next run of 'check'"},
+      {"all upstreams have ended, an earlier run goes",
+       [](auto& it) {
+         it.run.state = RunState::waiting;
+         it.run.waits_for = Wait::overlap;
+         it.upstreams = {{TaskId{1}, "extract", kNow, RunId{4}, RunState::succeeded}};
+       },
+       "overlap", "an earlier run"},
   };
   for (const auto& row : rows) {
     auto view = pending();
@@ -151,6 +173,13 @@ TEST(Why, ClosedGate_HasItsEvidence) {
   view.run.state = RunState::waiting;
   view.earlier = {RunId{3}, RunId{5}};
   EXPECT_THAT(why(view).at(0).runs, ElementsAre(RunId{3}, RunId{5}));
+
+  view.run.waits_for = Wait::upstreams;
+  for (int i = 1; i <= 20; ++i) view.upstreams.push_back({TaskId{1}, "up", kNow, RunId{i}, {}});
+  const auto upstreams = why(view).at(0);
+  EXPECT_EQ(upstreams.runs.size(), kWhyRunsMax);
+  EXPECT_THAT(upstreams.sentence, HasSubstr("and 17 more"));
+  EXPECT_THAT(upstreams.remedy, HasSubstr("scheduler-cli run upstreams"));
 }
 
 TEST(Why, RunWithItsWorker_SaysWhatTheWorkerDoes) {
@@ -231,6 +260,8 @@ TEST(WhyTask, NextRun_SaysWhatStartsItAndWhatWouldHoldIt) {
        },
        "after_upstreams", "its 2 upstream tasks have ended, trigger rule all_success"},
       {"a run goes on", [](auto& it) { it.active = {RunId{5}}; }, "not_due overlap", ""},
+      {"and it waits for others then", [](auto& it) { it.task.spec.dependencies = {TaskId{1}}; },
+       "not_due after_upstreams", ""},
       {"which does not matter",
        [](auto& it) {
          it.active = {RunId{5}};

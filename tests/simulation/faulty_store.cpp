@@ -25,6 +25,12 @@ class FaultyTasks final : public TaskRepository {
   }
   Async<void> archive(TaskId id) override { FORWARD(void, archive(id)); }
   Async<std::vector<TaskId>> dependants(TaskId id) override { FORWARD(std::vector<TaskId>, dependants(id)); }
+  Async<std::vector<DependencyEdge>> edges(std::vector<TaskId> of, std::size_t limit) override {
+    FORWARD(std::vector<DependencyEdge>, edges(of, limit));
+  }
+  Async<std::vector<TaskStanding>> standings(std::vector<TaskId> ids) override {
+    FORWARD(std::vector<TaskStanding>, standings(ids));
+  }
 
  private:
   TaskRepository& real_;

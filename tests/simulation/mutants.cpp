@@ -103,6 +103,12 @@ class Tasks : public TaskRepository {
   }
   Async<void> archive(TaskId id) override { return next_.archive(id); }
   Async<std::vector<TaskId>> dependants(TaskId id) override { return next_.dependants(id); }
+  Async<std::vector<DependencyEdge>> edges(std::vector<TaskId> of, std::size_t limit) override {
+    return next_.edges(std::move(of), limit);
+  }
+  Async<std::vector<TaskStanding>> standings(std::vector<TaskId> ids) override {
+    return next_.standings(std::move(ids));
+  }
 
  protected:
   TaskRepository& next_;

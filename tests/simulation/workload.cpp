@@ -181,7 +181,7 @@ asio::awaitable<void> Workload::restart(Services& services) {
   const auto& runs = checker_.runs();
   if (runs.empty()) co_return;
   const auto run = std::next(runs.begin(), static_cast<std::ptrdiff_t>(source_.below(runs.size())))->second;
-  const auto made = co_await services.create_task_control_service()->restart_run(run.id);
+  const auto made = co_await services.create_task_control_service()->restart_run(run.id, false);
   if (made) checker_.told(*made, run.task, std::nullopt);
 }
 

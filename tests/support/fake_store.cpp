@@ -113,6 +113,28 @@ class FakeStore::Tasks final : public TaskRepository {
       return {};
     });
   }
+  Async<std::vector<DependencyEdge>> edges(std::vector<TaskId> of, std::size_t limit) override {
+    FAKE_CALL("edges", [&]() -> SchedulerResult<std::vector<DependencyEdge>> {
+      std::vector<DependencyEdge> all;
+      const auto asked = [&](TaskId task) { return std::ranges::find(of, task) != of.end(); };
+      for (const auto& [id, task] : store_.task_rows)
+        for (const auto upstream : task.spec.dependencies)
+          if (all.size() < limit && (asked(id) || asked(upstream))) all.push_back({id, upstream});
+      return all;
+    });
+  }
+  Async<std::vector<TaskStanding>> standings(std::vector<TaskId> ids) override {
+    FAKE_CALL("standings", [&]() -> SchedulerResult<std::vector<TaskStanding>> {
+      std::vector<TaskStanding> all;
+      for (const auto& [id, task] : store_.task_rows) {
+        if (std::ranges::find(ids, id) == ids.end()) continue;
+        all.push_back({.id = id, .name = task.spec.name, .status = task.spec.status, .schedule = task.spec.schedule});
+        for (const auto& [run, row] : store_.run_rows)
+          if (row.task == id) all.back().last_run = run, all.back().last_state = row.state;
+      }
+      return all;
+    });
+  }
   Async<std::vector<TaskId>> dependants(TaskId id) override {
     FAKE_CALL("dependants", [&]() -> SchedulerResult<std::vector<TaskId>> {
       std::vector<TaskId> all;
@@ -476,6 +498,7 @@ class FakeStore::Runs final : public RunRepository {
   explicit Runs(FakeStore& store) : store_(store) {}
 
   Async<std::vector<NewRuns>> insert_all(std::vector<NewRun> batch) override {
+    if (!batch.empty()) store_.last_insert = batch.back();
     FAKE_CALL("insert", [&]() -> SchedulerResult<std::vector<NewRuns>> {
       for (const auto& wanted : batch)
         if (!store_.task_rows.contains(wanted.task)) return fail(ErrorKind::TaskNotFound, "there is no such task");

@@ -68,6 +68,7 @@ class FakeStore final : public application::Store {
   std::map<IncarnationId, DispatcherRow> dispatcher_rows;
   std::set<TaskId> quarantined;
   std::vector<std::string> violations;
+  std::optional<application::NewRun> last_insert;
 
   // --- short ways to rows ---
   TaskId add_task(domain::TaskSpec spec, std::optional<TimePoint> watermark = std::nullopt,

@@ -17,15 +17,19 @@ struct NewRun {
   TaskId task;
   domain::Trigger trigger = domain::Trigger::manual;
   std::optional<RunId> retry_of;
+  // With retry_of: what was skipped because of that run, down the graph, is made again as well, and waits for this run.
+  bool downstream = false;
   std::optional<std::string> parameters;       // JSON object, checked; replaces the task's
   std::optional<std::string> idempotency_key;  // 1–255 bytes; unique per task
   std::optional<TimePoint> run_at;             // not before; nothing, or an instant that has passed: now
 };
 
 struct NewRuns {
-  std::vector<domain::TaskRun> runs;  // one per shard
-  bool existed = false;               // the idempotency key was known: these are the runs it made then
+  std::vector<domain::TaskRun> runs;             // one per shard
+  bool existed = false;                          // the idempotency key was known: these are the runs it made then
+  std::vector<domain::TaskRun> downstream = {};  // runs made to wait for them, in the place of skipped ones
 };
+inline constexpr std::size_t kDownstreamRunsMax = 1000;
 
 struct RunFilter {
   std::optional<TaskId> task;
@@ -56,10 +60,11 @@ class RunRepository {
 
   // The i-th answer belongs to batch[i]. One transaction, all or nothing, a few statements whatever the size. A run
   // goes at once, or waits for room under its task's limit (domain/limits.hpp). One with `retry_of` is made for the
-  // shard of that run alone, and belongs to its group. TaskNotFound; RunNotFound where the task has no run `retry_of`;
-  // Conflict where the key was used with other parameters; BacklogFull where it would make more runs that nobody has
-  // begun than the task's max_queued_runs. That count may be up to a second old where it is large: what other processes
-  // have inserted since then may come on top.
+  // shard of that run alone, and belongs to its group; it takes part in no round, and what it lets go is what
+  // `downstream` made. TaskNotFound; RunNotFound where the task has no run `retry_of`; Conflict where the key was used
+  // with other parameters, or for more than kDownstreamRunsMax runs downstream; BacklogFull where it would make more
+  // runs that nobody has begun than the task's max_queued_runs. That count may be up to a second old where it is large:
+  // what other processes have inserted since then may come on top.
   virtual Async<std::vector<NewRuns>> insert_all(std::vector<NewRun> batch) = 0;
   Async<NewRuns> insert(NewRun run);
 

@@ -19,6 +19,22 @@ struct TaskFilter {
   std::optional<std::pair<std::string, std::string>> label;
 };
 
+// A task in the graph of dependencies, with its newest run.
+struct TaskStanding {
+  TaskId id;
+  std::string name;
+  domain::TaskStatus status = domain::TaskStatus::active;
+  std::optional<std::string> schedule;
+  domain::TriggerRule trigger_rule = domain::TriggerRule::all_success;
+  std::optional<RunId> last_run;
+  std::optional<domain::RunState> last_state;
+};
+
+struct DependencyEdge {
+  TaskId task, upstream;  // `task` runs after `upstream`
+  auto operator<=>(const DependencyEdge&) const = default;
+};
+
 // Archived tasks are invisible to every call.
 class TaskRepository {
  public:
@@ -47,6 +63,11 @@ class TaskRepository {
 
   // Tasks that list `id` as an upstream.
   virtual Async<std::vector<TaskId>> dependants(TaskId id) = 0;
+  // What these tasks run after, and what runs after them, at most `limit` edges: ordered by task and then as the task
+  // lists them.
+  virtual Async<std::vector<DependencyEdge>> edges(std::vector<TaskId> of, std::size_t limit) = 0;
+  // Those that exist, by id.
+  virtual Async<std::vector<TaskStanding>> standings(std::vector<TaskId> ids) = 0;
 };
 
 }  // namespace scheduler::application

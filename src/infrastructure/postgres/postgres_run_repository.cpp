@@ -1,5 +1,6 @@
 #include "infrastructure/postgres/postgres_run_repository.hpp"
 
+#include "infrastructure/postgres/downstream_runs.hpp"
 #include "infrastructure/postgres/rows.hpp"
 #include "infrastructure/postgres/run_endings.hpp"
 #include "infrastructure/store/guards.hpp"
@@ -27,9 +28,11 @@ using domain::TaskRun;
 using postgres::instant_of;
 using postgres::kMarkForCancel;
 using postgres::kRunTables;
+using postgres::lock_tasks;
 using postgres::lock_tasks_of;
 using postgres::Row;
 using postgres::Rows;
+using postgres::run_downstream_again;
 using postgres::RunEndings;
 using postgres::RunInserts;
 using postgres::Transaction;
@@ -171,16 +174,30 @@ void wait_for_the_same(Transaction& tx, const std::vector<RunBatch::Row>& rows,
       runs, firsts);
 }
 
+Async<void> add_downstream(Transaction& tx, const RunBatch& batch, TimePoint now, std::vector<NewRuns>& answers) {
+  static const auto kMade = fmt::format("SELECT {}{}WHERE r.id = ANY ($1) ORDER BY r.id", kRunColumns, kRunTables);
+  for (const auto& it : batch.downstream(answers)) {
+    CO_TRY(const auto made, run_downstream_again(tx, it.ended, it.again, now));
+    CO_TRY(auto rows, tx.query(kMade, made));
+    CO_UNWRAP(answers[it.item].downstream, rows.all(read_run));
+  }
+  co_return SchedulerResult<void>{};
+}
+
 // Everything but the commit.
 Async<std::vector<NewRuns>> insert_batch(Transaction& tx, std::vector<NewRun> asked, BacklogMemory& memory,
                                          std::optional<TimePoint> own_now) {
   static const auto kTasks = fmt::format(kSelectTasks, kTaskOfRunColumns);
+  std::vector<TaskId> with_downstream;
+  for (const auto& it : asked)
+    if (it.retry_of && it.downstream) with_downstream.push_back(it.task);
   RunBatch batch(std::move(asked));
   tx.send(kSelectNow, own_now);
+  if (!with_downstream.empty()) lock_tasks(tx, with_downstream, {});
   tx.send(kTasks, batch.tasks());
   CO_TRY(auto results, tx.flush());
-  CO_UNWRAP(const auto now, instant_of(results[0]));
-  CO_UNWRAP(auto tasks, results[1].all(read_task_of_run));
+  CO_UNWRAP(const auto now, instant_of(results.front()));
+  CO_UNWRAP(auto tasks, results.back().all(read_task_of_run));
   for (auto& task : tasks) batch.know(std::move(task));
   CO_CHECK(read_made_before(tx, batch));
   CO_CHECK(read_places(tx, batch));
@@ -199,7 +216,9 @@ Async<std::vector<NewRuns>> insert_batch(Transaction& tx, std::vector<NewRun> as
   wait_for_the_same(tx, rows, ids);
   const bool overtaken = std::ranges::any_of(ids, [](const auto& id) { return !id; });
   if (overtaken) CO_CHECK(read_made_before(tx, batch));
-  co_return batch.answer(ids);
+  CO_UNWRAP(auto answers, batch.answer(ids));
+  CO_CHECK(add_downstream(tx, batch, now, answers));
+  co_return answers;
 }
 
 // ---- groups ---------------------------------------------------------------------------------------------------------

@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
 #include <set>
 
 namespace scheduler::infrastructure {
@@ -23,6 +25,7 @@ using domain::OverlapPolicy;
 using domain::Reason;
 using domain::RunState;
 using domain::SlotRecord;
+using domain::Wait;
 using postgres::instant_of;
 using postgres::kMarkForCancel;
 using postgres::kUpstreamsColumn;
@@ -55,31 +58,47 @@ class FireTransaction {
     std::int64_t version = 0;
     std::optional<TimePoint> watermark, next_fire_at;
     bool won = false;
-    int active = 0, waiting = 0;  // its runs that go or wait for room, and those that wait for them
-    std::optional<RunId> first_active, first_waiting;  // the oldest one of each; may be one of new_run()
+    // Its runs that go or wait for room, and its fire times whose runs wait, for those or for upstream runs.
+    int active = 0, waiting = 0;
+    std::optional<RunId> first_active, first_waiting;  // the oldest run of each; may be one of new_run()
     bool replaced = false;                             // its stored runs are to be ended
     std::vector<std::size_t> inserts;                  // its rows in inserts_ that no worker can have yet
   };
 
+  // It may end runs, pass a fire time without one, or make a run that ends at once: then what is downstream follows.
+  static bool decides_more_than_its_own(const Fire& fire) {
+    return fire.task.spec.overlap_policy != OverlapPolicy::allow || !fire.awaited.empty() ||
+           std::ranges::any_of(fire.plan.slots, [](const domain::SlotDecision& it) { return !it.fire; });
+  }
+
+  // What it waits for was worked out from upstream tasks as they are now.
+  [[nodiscard]] bool upstreams_are_as_seen(const Fire& fire) const {
+    return std::ranges::all_of(fire.upstream_versions, [this](const auto& seen) {
+      const auto now = versions_.find(seen.first);
+      return now != versions_.end() && now->second == seen.second;
+    });
+  }
+
   Async<void> load(const std::vector<Fire>& fires) {
-    std::vector<TaskId> replacing, others, slot_tasks;
+    std::vector<TaskId> ending, others, slot_tasks, upstreams;
     std::vector<TimePoint> slots;
     for (const auto& fire : fires) {
-      (fire.task.spec.overlap_policy == OverlapPolicy::replace ? replacing : others).push_back(fire.task.id);
+      (decides_more_than_its_own(fire) ? ending : others).push_back(fire.task.id);
+      for (const auto& [upstream, version] : fire.upstream_versions) upstreams.push_back(upstream);
       for (const auto& it : fire.plan.slots) {
         slot_tasks.push_back(fire.task.id);
         slots.push_back(it.last);
       }
     }
-    lock_tasks(tx_, replacing, others);
-    auto counted = replacing;
+    lock_tasks(tx_, ending, others);
+    auto counted = ending;
     counted.insert(counted.end(), others.begin(), others.end());
     static const auto kCounts = fmt::format(
-        "SELECT task_id, count(*) FILTER (WHERE earlier), count(*) FILTER (WHERE queued), min(id) FILTER (WHERE "
-        "earlier),"
-        " min(id) FILTER (WHERE queued), count(*) FILTER (WHERE holds_room) FROM (SELECT r.task_id, r.id, r.holds_room,"
+        "SELECT task_id, count(*) FILTER (WHERE earlier), count(DISTINCT slot) FILTER (WHERE queued),"
+        " min(id) FILTER (WHERE earlier), min(id) FILTER (WHERE queued), count(*) FILTER (WHERE holds_room)"
+        " FROM (SELECT r.task_id, r.id, r.slot, r.holds_room,"
         " {} OR r.waits_for IS NOT DISTINCT FROM 'limit' AS earlier,"
-        " r.state = 'waiting' AND r.waits_for = 'overlap' AS queued"
+        " r.state = 'waiting' AND r.waits_for IN ('overlap', 'upstreams') AND r.slot IS NOT NULL AS queued"
         " FROM task_runs r WHERE r.task_id = ANY ($1) AND r.ended_at IS NULL) runs GROUP BY task_id",
         run_goes("$2"));
     tx_.send(kCounts, counted, now_);
@@ -87,11 +106,17 @@ class FireTransaction {
         "SELECT DISTINCT s.task_id, s.slot FROM unnest($1::bigint[], $2::timestamptz[]) AS n (task_id, slot)"
         " JOIN schedule_slots s ON s.task_id = n.task_id AND s.slot = n.slot",
         slot_tasks, slots);
+    tx_.send("SELECT id, version FROM tasks WHERE id = ANY ($1)", upstreams);
     CO_TRY(auto results, tx_.flush());
     CO_ENSURE(load_tasks(results[0], results[1]));
     for (const auto& fire : fires)
       if (const auto limit = fire.task.spec.max_concurrent_runs)
         room_.know(fire.task.id, *limit, room_taken_[fire.task.id]);
+    CO_UNWRAP(const auto versions, results[3].all([this](Row& row) {
+      std::pair<TaskId, std::int64_t> it;
+      row.read(it.first, it.second);
+      return versions_.insert(it).second;
+    }));
     CO_UNWRAP(const auto recorded, results[2].all([this](Row& row) {
       std::pair<TaskId, TimePoint> slot;
       row.read(slot.first, slot.second);
@@ -129,7 +154,7 @@ class FireTransaction {
   void decide(const Fire& fire) {
     const auto found = tasks_.find(fire.task.id);
     if (found == tasks_.end() || found->second.version != fire.task.version ||
-        found->second.watermark != fire.task.watermark) {
+        found->second.watermark != fire.task.watermark || !upstreams_are_as_seen(fire)) {
       ++report_.lost_races;
       return;
     }
@@ -140,7 +165,7 @@ class FireTransaction {
     for (const auto& slots : fire.plan.slots) {
       if (!recorded_.insert({fire.task.id, slots.last}).second) continue;
       if (slots.fire)
-        fire_slot(fire.task, it, slots);
+        fire_slot(fire, it, slots);
       else
         skip(fire.task.id, slots, std::nullopt);
     }
@@ -153,19 +178,20 @@ class FireTransaction {
     ++report_.skipped;
   }
 
-  void fire_slot(const domain::Task& task, Current& it, const domain::SlotDecision& slot) {
-    const auto action = domain::on_overlap(task.spec.overlap_policy, it.active, it.waiting);
+  void fire_slot(const Fire& fire, Current& it, const domain::SlotDecision& slot) {
+    const auto& spec = fire.task.spec;
+    const auto action = domain::on_overlap(spec.overlap_policy, it.active, it.waiting, !spec.dependencies.empty());
     const auto cause = domain::overlap_cause(action, it.first_active, it.first_waiting);
     switch (action) {
       case OverlapAction::start:
-        return insert(task, it, slot, RunState::pending, cause);
+        return insert(fire, it, slot, std::nullopt, cause);
       case OverlapAction::wait:
-        return insert(task, it, slot, RunState::waiting, cause);
+        return insert(fire, it, slot, Wait::overlap, cause);
       case OverlapAction::replace_then_wait:
         replace(it);
-        return insert(task, it, slot, RunState::waiting, cause);
+        return insert(fire, it, slot, Wait::overlap, cause);
       case OverlapAction::skip:
-        return skip(task.id, {slot.first, slot.last, false, Reason::overlap}, cause);
+        return skip(fire.task.id, {slot.first, slot.last, false, Reason::overlap}, cause);
     }
   }
 
@@ -176,19 +202,24 @@ class FireTransaction {
       if (it && it->value < 0) it = ids[static_cast<std::size_t>(-1 - it->value)];
   }
 
-  void insert(const domain::Task& task, Current& it, const domain::SlotDecision& slot, RunState state,
+  // `waits_for`: once it waits for no upstream run.
+  void insert(const Fire& of, Current& it, const domain::SlotDecision& slot, std::optional<Wait> waits_for,
               std::optional<RunId> cause) {
+    const auto& task = of.task;
+    const auto awaited = of.awaited.find(slot.last);
+    const auto* upstreams = awaited == of.awaited.end() ? nullptr : &awaited->second;
+    if (upstreams) waits_for = Wait::upstreams;
     const auto route = domain::route_of(task.spec);
     const NewFire fire{.task = task.id,
                        .route = route,
                        .priority = task.spec.priority,
                        .trigger = domain::Trigger::schedule,
                        .slot = slot.last,
-                       .state = state,
-                       .waits_for = state == RunState::waiting ? std::optional(domain::Wait::overlap) : std::nullopt,
+                       .state = waits_for ? RunState::waiting : RunState::pending,
+                       .waits_for = waits_for,
                        .created_at = now_,
                        .due_at = slot.due_at.value_or(slot.last)};
-    auto& first = state == RunState::waiting ? it.first_waiting : it.first_active;
+    auto& first = waits_for ? it.first_waiting : it.first_active;
     if (!first) first = new_run(inserts_.size());
     for (int shard = 0; shard < task.spec.shard_count; ++shard) {
       auto run = fire;
@@ -197,8 +228,10 @@ class FireTransaction {
       slot_of_insert_.push_back(slot.last);
       shard_of_insert_.push_back(shard);
       cause_of_insert_.push_back(cause);
-      ++(state == RunState::waiting ? it.waiting : it.active);
+      upstreams_of_insert_.push_back(upstreams);
+      if (!waits_for) ++it.active;
     }
+    if (waits_for) ++it.waiting;
     report_.runs += static_cast<std::size_t>(task.spec.shard_count);
   }
 
@@ -208,7 +241,7 @@ class FireTransaction {
     it.replaced = true;
     for (const auto row : it.inserts) {
       const auto to = inserts_.state(row) == RunState::waiting ? RunState::skipped : RunState::cancelled;
-      --(to == RunState::skipped ? it.waiting : it.active);
+      if (to == RunState::cancelled) --it.active;
       inserts_.end(row, to, Reason::overlap, kReplaced);
     }
     it.inserts.clear();
@@ -242,6 +275,7 @@ class FireTransaction {
     }
     if (!inserts_.empty()) CO_ENSURE(record_fired(*next++));
     if (!skipped_.empty()) record_skipped(tx_, skipped_tasks_, skipped_, skip_causes_, now_);
+    endings_.note_passed(skipped_tasks_);
     co_return co_await endings_.settle();
   }
 
@@ -269,7 +303,10 @@ class FireTransaction {
     std::vector<TaskId> tasks;
     for (std::size_t i = 0; i < ids.size(); ++i) {
       tasks.push_back(inserts_.task(i));
-      if (domain::is_terminal(inserts_.state(i))) endings_.note(ids[i], inserts_.task(i), inserts_.state(i));
+      if (domain::is_terminal(inserts_.state(i)))
+        endings_.note(ids[i], inserts_.task(i), inserts_.state(i));
+      else if (const auto* upstreams = upstreams_of_insert_[i])
+        endings_.wait_for(ids[i], *upstreams);
     }
     give_ids(cause_of_insert_, ids);
     give_ids(skip_causes_, ids);
@@ -298,6 +335,8 @@ class FireTransaction {
   std::vector<TimePoint> slot_of_insert_;
   std::vector<int> shard_of_insert_;
   std::vector<std::optional<RunId>> cause_of_insert_;
+  std::vector<const std::vector<domain::AwaitedRun>*> upstreams_of_insert_;  // null: it waits for none
+  std::map<TaskId, std::int64_t> versions_;                                  // of upstream tasks
   bool won_any_ = false;
 };
 
@@ -337,6 +376,12 @@ Async<FireView> PostgresSlotRepository::due(std::size_t limit) {
   CO_UNWRAP(view.now, instant_of(results[0]));
   CO_UNWRAP(view.due, results[1].all(read_whole_task));
   CO_UNWRAP(view.next_fire_at, results[2].value<TimePoint>());
+  std::set<TaskId> upstreams;
+  for (const auto& task : view.due) upstreams.insert(task.spec.dependencies.begin(), task.spec.dependencies.end());
+  if (upstreams.empty()) co_return view;
+  static const auto kUpstreams = fmt::format("SELECT {} FROM tasks t WHERE t.id = ANY ($1)", kUpstreamTaskColumns);
+  CO_TRY(auto rows, database_.query(kUpstreams, std::vector(upstreams.begin(), upstreams.end())));
+  CO_UNWRAP(view.upstreams, rows.all(read_upstream_task));
   co_return view;
 }
 
@@ -349,9 +394,16 @@ Async<FireReport> PostgresSlotRepository::commit(std::vector<Fire> fires) {
 }
 
 Async<void> PostgresSlotRepository::quarantine(TaskId task, std::int64_t version) {
-  CO_TRY(const auto rows,
-         database_.query("UPDATE tasks SET next_fire_at = NULL WHERE id = $1 AND version = $2", task, version));
-  co_return SchedulerResult<void>{};
+  CO_TRY(auto tx, database_.begin(Access::write));
+  tx.send(kSelectNow, clock_.own());
+  lock_tasks(tx, {task}, {});
+  tx.send("UPDATE tasks SET next_fire_at = NULL WHERE id = $1 AND version = $2", task, version);
+  CO_TRY(auto results, tx.flush());
+  CO_UNWRAP(const auto now, instant_of(results.front()));
+  RunEndings endings(tx, now);
+  endings.note_passed({task});
+  CO_CHECK(endings.settle());
+  co_return co_await tx.commit();
 }
 
 Async<std::vector<SlotRecord>> PostgresSlotRepository::recorded(TaskId task, std::vector<TimePoint> slots) {

@@ -83,14 +83,20 @@ Async<void> check_upstreams_exist(Transaction& tx, const std::vector<TaskId>& up
   co_return check_upstreams(upstreams, known);
 }
 
-Async<domain::DependencyGraph> dependency_graph(Transaction& tx) {
-  CO_TRY(auto rows, tx.query("SELECT task_id, upstream_id FROM task_dependencies ORDER BY task_id, position"));
+// Everything upstream of `task`, as far as it is stored; nothing where no other task runs after this one.
+Async<domain::DependencyGraph> graph_above(Transaction& tx, const Task& task) {
+  CO_TRY(auto rows,
+         tx.query("WITH RECURSIVE above (id) AS (SELECT unnest($2::bigint[]) WHERE EXISTS"
+                  " (SELECT 1 FROM task_dependencies WHERE upstream_id = $1) UNION SELECT d.upstream_id FROM above"
+                  " JOIN task_dependencies d ON d.task_id = above.id)"
+                  " SELECT d.task_id, d.upstream_id FROM above JOIN task_dependencies d ON d.task_id = above.id",
+                  task.id, task.spec.dependencies));
   domain::DependencyGraph graph;
   const auto read = rows.all([&graph](Row& row) {
-    TaskId task, upstream;
-    row.read(task, upstream);
-    graph[task].push_back(upstream);
-    return task;
+    TaskId id, upstream;
+    row.read(id, upstream);
+    graph[id].push_back(upstream);
+    return id;
   });
   if (!read) co_return std::unexpected(read.error());
   co_return graph;
@@ -106,7 +112,7 @@ Async<std::vector<std::string>> names_of(Transaction& tx, const std::vector<Task
 // "a -> b -> a" in the message.
 Async<void> check_no_cycle(Transaction& tx, const Task& task) {
   if (task.spec.dependencies.empty()) co_return SchedulerResult<void>{};
-  CO_TRY(auto graph, dependency_graph(tx));
+  CO_TRY(auto graph, graph_above(tx, task));
   graph[task.id] = task.spec.dependencies;
   const auto cycle = domain::find_cycle(graph, task.id);
   if (!cycle) co_return SchedulerResult<void>{};
@@ -134,6 +140,15 @@ void delete_dependencies(Transaction& tx, TaskId task) {
   tx.send("DELETE FROM dependency_rounds WHERE task_id = $1", task);
 }
 
+// Waiting runs no longer wait for tasks that theirs does not run after any more. Returns those that did.
+Async<std::vector<RunId>> let_go_of_upstreams(Transaction& tx, const Task& task) {
+  CO_TRY(auto rows,
+         tx.query("DELETE FROM run_upstreams u USING task_runs r WHERE r.task_id = $1 AND r.state = 'waiting'"
+                  " AND u.run_id = r.id AND u.state IS NULL AND NOT u.upstream_id = ANY ($2) RETURNING u.run_id",
+                  task.id, task.spec.dependencies));
+  co_return rows.values<RunId>();
+}
+
 // The name was free, and was taken before we came to write it.
 SchedulerError taken_meanwhile(SchedulerError error, const std::string& name) {
   if (error.kind == ErrorKind::Conflict)
@@ -152,16 +167,14 @@ void move_undispatched_runs(Transaction& tx, const Task& task) {
 }
 
 // A limit that was raised lets runs go; one that was set counts those that go already. The task is locked.
-Async<void> apply_limit(Transaction& tx, const Task& task, std::optional<int> before, TimePoint now) {
-  if (task.spec.max_concurrent_runs == before) co_return SchedulerResult<void>{};
+void apply_limit(Transaction& tx, const Task& task, std::optional<int> before, TimePoint now, RunEndings& endings) {
+  if (task.spec.max_concurrent_runs == before) return;
   static const auto kCount = fmt::format(
       "UPDATE task_runs r SET holds_room = true WHERE r.task_id = $1 AND r.ended_at IS NULL AND r.holds_room IS NULL"
       " AND {}",
       run_goes("$2"));
   if (!before) tx.send(kCount, task.id, now);
-  RunEndings endings(tx, now);
   endings.revisit(task.id);
-  co_return co_await endings.settle();
 }
 
 constexpr std::string_view kTaskFilter =
@@ -232,6 +245,7 @@ Async<Task> PostgresTaskRepository::update(Task task, std::optional<domain::Slot
   CO_TRY(auto tx, database_.begin(Access::write));
   tx.send(kSelectNow, clock_.own());
   if (!task.spec.dependencies.empty()) lock_dependencies(tx);
+  lock_tasks(tx, {task.id}, {});  // what waits for its fire times may go on
   tx.send(kLock, task.id);
   CO_TRY(auto results, tx.flush());
   CO_UNWRAP(const auto now, instant_of(results.front()));
@@ -253,10 +267,18 @@ Async<Task> PostgresTaskRepository::update(Task task, std::optional<domain::Slot
     insert_dependencies(tx, task);
   }
   move_undispatched_runs(tx, task);
-  CO_CHECK(apply_limit(tx, task, stored.spec.max_concurrent_runs, now));
   // Slots that fired meanwhile, or were skipped, keep the disposition that they have.
   const auto left = skipped && stored.watermark ? domain::left_after(*skipped, *stored.watermark) : skipped;
   if (left) record_skipped(tx, {task.id}, {*left}, {std::nullopt}, now);
+  RunEndings endings(tx, now);
+  apply_limit(tx, task, stored.spec.max_concurrent_runs, now, endings);
+  endings.note_passed({task.id});
+  if (task.spec.dependencies != stored.spec.dependencies) {
+    CO_TRY(const auto freed, let_go_of_upstreams(tx, task));
+    endings.note_settled(freed);
+  }
+  const auto settled = co_await endings.settle();
+  if (!settled) co_return std::unexpected(taken_meanwhile(settled.error(), task.spec.name));
   if (const auto done = co_await tx.commit(); !done)
     co_return std::unexpected(taken_meanwhile(done.error(), task.spec.name));
   co_return task;
@@ -282,6 +304,7 @@ Async<void> PostgresTaskRepository::archive(TaskId id) {
   endings.end_undispatched({id}, domain::Event::cancel, domain::Reason::cancelled_by_user, "the task was deleted");
   CO_TRY(auto ended, tx.flush());
   CO_ENSURE(endings.note_all(ended.back(), domain::RunState::cancelled));
+  endings.note_passed({id});
   CO_CHECK(endings.settle());
   co_return co_await tx.commit();
 }
@@ -290,6 +313,32 @@ Async<std::vector<TaskId>> PostgresTaskRepository::dependants(TaskId id) {
   CO_TRY(auto rows,
          database_.query("SELECT task_id FROM task_dependencies WHERE upstream_id = $1 ORDER BY task_id", id));
   co_return rows.values<TaskId>();
+}
+
+Async<std::vector<application::DependencyEdge>> PostgresTaskRepository::edges(std::vector<TaskId> of,
+                                                                              std::size_t limit) {
+  CO_TRY(auto rows,
+         database_.query("SELECT task_id, upstream_id FROM (SELECT task_id, upstream_id, position FROM"
+                         " task_dependencies WHERE task_id = ANY ($1) UNION SELECT task_id, upstream_id, position"
+                         " FROM task_dependencies WHERE upstream_id = ANY ($1)) d ORDER BY task_id, position LIMIT $2",
+                         of, limit));
+  co_return rows.all([](Row& row) {
+    application::DependencyEdge it;
+    row.read(it.task, it.upstream);
+    return it;
+  });
+}
+
+// The runs of a task are in two indexes: the newest of each, and then the newer one.
+Async<std::vector<application::TaskStanding>> PostgresTaskRepository::standings(std::vector<TaskId> ids) {
+  static const auto kSql = fmt::format(
+      "SELECT {}, r.id, r.state FROM tasks t LEFT JOIN LATERAL"
+      " ((SELECT id, state FROM task_runs WHERE task_id = t.id AND ended_at IS NULL ORDER BY id DESC LIMIT 1) UNION ALL"
+      " (SELECT id, state FROM task_runs WHERE task_id = t.id AND ended_at IS NOT NULL ORDER BY id DESC LIMIT 1)"
+      " ORDER BY id DESC LIMIT 1) r ON true WHERE t.id = ANY ($1) AND t.archived_at IS NULL ORDER BY t.id",
+      kStandingColumns);
+  CO_TRY(auto rows, database_.query(kSql, ids));
+  co_return rows.all(read_standing);
 }
 
 }  // namespace scheduler::infrastructure

@@ -62,6 +62,13 @@ SchedulerResult<void> RunEndings::note_all(Rows& ended, RunState state) {
 }
 
 Async<void> RunEndings::settle() {
+  CO_TRY(auto added, upstream_runs_.write());
+  note_settled(added);
+  if (!passed_.empty()) {
+    CO_TRY(const auto touched, upstream_runs_.passed(std::exchange(passed_, {})));
+    note_settled(touched);
+  }
+  CO_CHECK(decide_waiting());
   while (!wave_.empty()) CO_CHECK(settle_wave(std::exchange(wave_, {})));
   co_return co_await let_next_go(std::exchange(tasks_, {}));
 }
@@ -123,8 +130,31 @@ Async<std::vector<std::pair<TaskId, domain::Line>>> RunEndings::lines_of(std::ve
 
 Async<void> RunEndings::settle_wave(std::vector<EndedRun> ended) {
   for (const auto& it : ended) tasks_.push_back(it.task);
-  CO_TRY(const auto dependants, dependants_of(ended));
+  CO_TRY(auto dependants, dependants_of(ended));
   if (dependants.empty()) co_return SchedulerResult<void>{};
+  std::vector<RunId> runs;
+  for (const auto& it : ended) runs.push_back(it.run);
+  CO_TRY(const auto touched, upstream_runs_.ended(std::move(runs)));
+  note_settled(touched);
+  CO_CHECK(decide_waiting());
+  std::erase_if(dependants, [](const Dependant& it) { return it.scheduled; });
+  if (dependants.empty()) co_return SchedulerResult<void>{};
+  CO_CHECK(drop_retries(ended));
+  co_return co_await run_complete_rounds(std::move(ended), std::move(dependants));
+}
+
+// A run that was asked for again takes part in no round.
+Async<void> RunEndings::drop_retries(std::vector<EndedRun>& ended) {
+  std::vector<RunId> runs;
+  for (const auto& it : ended) runs.push_back(it.run);
+  CO_TRY(auto rows, tx_.query("SELECT id FROM task_runs WHERE id = ANY ($1) AND triggered_by = 'retry'", runs));
+  CO_UNWRAP(const auto retries, rows.values<RunId>());
+  std::erase_if(ended, [&](const EndedRun& it) { return std::ranges::find(retries, it.run) != retries.end(); });
+  co_return SchedulerResult<void>{};
+}
+
+Async<void> RunEndings::run_complete_rounds(std::vector<EndedRun> ended, std::vector<Dependant> dependants) {
+  if (ended.empty()) co_return SchedulerResult<void>{};
   CO_TRY(auto entries, add_to_rounds(ended, dependants));
   std::vector<Round> rounds;
   std::vector<std::int64_t> taken;
@@ -148,19 +178,50 @@ Async<void> RunEndings::settle_wave(std::vector<EndedRun> ended) {
   co_return SchedulerResult<void>{};
 }
 
+// Who has nothing left to wait for upstream stands where a new run would: behind earlier ones, or in the line.
+Async<void> RunEndings::decide_waiting() {
+  if (touched_.empty()) co_return SchedulerResult<void>{};
+  static const auto kSkip = fmt::format(
+      "UPDATE task_runs r SET state = 'skipped', ended_at = $3, reason = 'dependency_failed', message = n.message"
+      " FROM unnest($1::bigint[], $2::text[]) AS n (id, message) WHERE r.id = n.id AND r.{}",
+      may_leave(domain::Event::skip, Side::store));
+  constexpr std::string_view kGoOn =
+      "UPDATE task_runs r SET waits_for = n.waits_for FROM unnest($1::bigint[], $2::text[]) AS n (id, waits_for)"
+      " WHERE r.id = n.id AND r.state = 'waiting' AND r.waits_for = 'upstreams'";
+  CO_TRY(const auto judged, upstream_runs_.judge(std::exchange(touched_, {})));
+  std::vector<RunId> going_on, skipped;
+  std::vector<domain::Wait> waits_for;
+  std::vector<std::string_view> why;
+  for (const auto& it : judged) {
+    if (it.verdict == domain::Verdict::run) {
+      going_on.push_back(it.run);
+      waits_for.push_back(it.beside_others ? domain::Wait::limit : domain::Wait::overlap);
+      revisit(it.task);
+    } else if (it.verdict == domain::Verdict::skip) {
+      skipped.push_back(it.run);
+      why.push_back(it.why);
+      note(it.run, it.task, RunState::skipped);
+    }
+  }
+  if (!going_on.empty()) tx_.send(kGoOn, going_on, waits_for);
+  if (!skipped.empty()) tx_.send(kSkip, skipped, why, now_);
+  co_return SchedulerResult<void>{};
+}
+
 Async<std::vector<RunEndings::Dependant>> RunEndings::dependants_of(const std::vector<EndedRun>& ended) {
   std::vector<TaskId> tasks;
   for (const auto& it : ended) tasks.push_back(it.task);
   CO_TRY(auto rows,
          tx_.query("SELECT d.upstream_id, t.id, t.status, t.trigger_rule, t.route, t.priority, t.shard_count,"
-                   " t.max_concurrent_runs, ARRAY(SELECT u.upstream_id FROM task_dependencies u WHERE u.task_id = t.id "
-                   "ORDER BY u.position)"
+                   " t.max_concurrent_runs, t.schedule IS NOT NULL,"
+                   " ARRAY(SELECT u.upstream_id FROM task_dependencies u WHERE u.task_id = t.id ORDER BY u.position)"
                    " FROM task_dependencies d JOIN tasks t ON t.id = d.task_id"
-                   " WHERE d.upstream_id = ANY ($1) AND t.archived_at IS NULL AND t.schedule IS NULL ORDER BY t.id",
+                   " WHERE d.upstream_id = ANY ($1) AND t.archived_at IS NULL ORDER BY t.id",
                    tasks));
   co_return rows.all([](Row& row) {
     Dependant it;
-    row.read(it.upstream, it.task, it.status, it.rule, it.route, it.priority, it.shard_count, it.limit, it.upstreams);
+    row.read(it.upstream, it.task, it.status, it.rule, it.route, it.priority, it.shard_count, it.limit, it.scheduled,
+             it.upstreams);
     return it;
   });
 }
@@ -238,8 +299,7 @@ Async<void> RunEndings::run_rounds(std::vector<Round> rounds) {
       const auto refused =
           std::ranges::find_if(states, [&](RunState state) { return !domain::runs_after(it.rule, {&state, 1}); });
       const auto i = static_cast<std::size_t>(refused - states.begin());
-      why = fmt::format("run {} of upstream task '{}' ended {}", round.entries[i].run.value, names[it.upstreams[i]],
-                        name_of(states[i]));
+      why = domain::why_refused({it.upstreams[i], names[it.upstreams[i]], {}, round.entries[i].run, states[i]});
       fire.state = RunState::skipped;
       fire.reason = domain::Reason::dependency_failed;
       fire.message = why;

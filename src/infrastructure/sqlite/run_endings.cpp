@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <set>
 
 namespace scheduler::infrastructure {
 
@@ -39,7 +38,10 @@ SchedulerResult<void> RunEndings::end_undispatched(TaskId task, domain::Event ev
 SchedulerResult<void> RunEndings::settle() {
   CHECK(note_tasks_without_dependants());
   // A round may skip its dependant: an ended run more, behind the ones that are there.
-  for (std::size_t i = 0; i < ended_.size(); ++i) CHECK(add_to_rounds(ended_[i]));
+  for (std::size_t i = 0; i < ended_.size(); ++i) {
+    CHECK(settle_upstream_runs(ended_[i]));
+    CHECK(add_to_rounds(ended_[i]));
+  }
   std::set<TaskId> tasks(revisited_.begin(), revisited_.end());
   for (const auto& it : ended_) tasks.insert(it.task);
   TRY(const auto waiting, connection_
@@ -67,9 +69,56 @@ SchedulerResult<void> RunEndings::note_tasks_without_dependants() {
   return {};
 }
 
+SchedulerResult<void> RunEndings::wait_for(RunId run, std::span<const domain::AwaitedRun> awaited) {
+  CHECK(upstream_runs_.add(run, awaited));
+  return decide(run);
+}
+
+SchedulerResult<void> RunEndings::note_passed(TaskId task) {
+  TRY(const auto touched, upstream_runs_.passed(task));
+  return decide(touched);
+}
+
+SchedulerResult<void> RunEndings::settle_upstream_runs(const EndedRun& ended) {
+  TRY(const auto* dependants, dependants_of(ended.task));
+  if (dependants->empty()) return {};
+  TRY(const auto touched, upstream_runs_.ended(ended.run, ended.task, ended.state));
+  return decide(touched);
+}
+
+SchedulerResult<void> RunEndings::decide(const std::vector<RunId>& runs) {
+  for (const auto run : runs) CHECK(decide(run));
+  return {};
+}
+
+// Whoever goes now waits for no more than the others of its task, or for room: settle() lets it go, if it is its turn.
+SchedulerResult<void> RunEndings::decide(RunId run) {
+  TRY(const auto waiting, upstream_runs_.judge(run));
+  if (!waiting || waiting->verdict == domain::Verdict::wait) return {};
+  if (waiting->verdict == domain::Verdict::skip) {
+    TRY(const auto why, upstream_runs_.why_skipped(*waiting));
+    static const auto kSkip = fmt::format(
+        "UPDATE task_runs SET state = 'skipped', ended_at = ?2, reason = 'dependency_failed', message = ?3"
+        " WHERE id = ?1 AND {}",
+        may_leave(domain::Event::skip, Side::store));
+    CHECK(connection_.execute(kSkip, run, now_, why));
+    note(run, waiting->task, domain::RunState::skipped);
+    return {};
+  }
+  const auto next = waiting->beside_others ? domain::Wait::limit : domain::Wait::overlap;
+  CHECK(connection_.execute("UPDATE task_runs SET waits_for = ?2 WHERE id = ?1", run, next));
+  revisit(waiting->task);
+  return {};
+}
+
 SchedulerResult<void> RunEndings::add_to_rounds(EndedRun ended) {
   TRY(const auto* dependants, dependants_of(ended.task));
+  if (dependants->empty()) return {};
+  TRY(const auto trigger,
+      connection_.query("SELECT triggered_by FROM task_runs WHERE id = ?", ended.run).value<domain::Trigger>());
+  if (trigger == domain::Trigger::retry) return {};
   for (const auto& it : *dependants) {
+    if (it.scheduled) continue;
     CHECK(connection_.execute(
         "INSERT INTO dependency_rounds (task_id, upstream_id, upstream_run_id, state) VALUES (?, ?, ?, ?)", it.task,
         ended.task, ended.run, ended.state));
@@ -85,12 +134,12 @@ SchedulerResult<const std::vector<RunEndings::Dependant>*> RunEndings::dependant
   TRY(auto dependants,
       connection_
           .query("SELECT t.id, t.status, t.trigger_rule, t.route, t.priority, t.shard_count,"
-                 " t.max_concurrent_runs FROM task_dependencies d JOIN tasks t ON t.id = d.task_id"
-                 " WHERE d.upstream_id = ? AND t.archived_at IS NULL AND t.schedule IS NULL ORDER BY t.id",
+                 " t.max_concurrent_runs, t.schedule IS NOT NULL FROM task_dependencies d JOIN tasks t"
+                 " ON t.id = d.task_id WHERE d.upstream_id = ? AND t.archived_at IS NULL ORDER BY t.id",
                  upstream)
           .all([](Statement& row) {
             Dependant it;
-            row.read(it.task, it.status, it.rule, it.route, it.priority, it.shard_count, it.limit);
+            row.read(it.task, it.status, it.rule, it.route, it.priority, it.shard_count, it.limit, it.scheduled);
             return it;
           }));
   for (auto& it : dependants) {
@@ -160,8 +209,7 @@ SchedulerResult<std::string> RunEndings::why_skipped(const Dependant& dependant,
   const auto i = static_cast<std::size_t>(refused - round.states.begin());
   TRY(const auto name,
       connection_.query("SELECT name FROM tasks WHERE id = ?", dependant.upstreams[i]).value<std::string>());
-  return fmt::format("run {} of upstream task '{}' ended {}", round.runs[i].value, name.value_or("?"),
-                     name_of(round.states[i]));
+  return domain::why_refused({dependant.upstreams[i], name.value_or("?"), {}, round.runs[i], round.states[i]});
 }
 
 SchedulerResult<domain::Line> RunEndings::line_of(TaskId task) {

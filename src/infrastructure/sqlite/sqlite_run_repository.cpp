@@ -1,5 +1,6 @@
 #include "infrastructure/sqlite/sqlite_run_repository.hpp"
 
+#include "infrastructure/sqlite/downstream_runs.hpp"
 #include "infrastructure/sqlite/rows.hpp"
 #include "infrastructure/sqlite/run_endings.hpp"
 #include "infrastructure/sqlite/run_insert.hpp"
@@ -144,7 +145,14 @@ SchedulerResult<std::vector<NewRuns>> insert_batch(Connection& connection, std::
   }
   CHECK(inserts.write(connection));
   CHECK(wait_for_the_same(connection, again));
-  return batch.answer(ids);
+  TRY(auto answers, batch.answer(ids));
+  for (const auto& it : batch.downstream(answers)) {
+    TRY(const auto made, run_downstream_again(connection, it.ended, it.again, now));
+    for (const auto run : made) {
+      TRY(answers[it.item].downstream.emplace_back(), get_run(connection, run));
+    }
+  }
+  return answers;
 }
 
 // ---- groups ---------------------------------------------------------------------------------------------------------

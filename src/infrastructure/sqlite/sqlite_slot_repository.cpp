@@ -9,7 +9,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <deque>
+#include <map>
 #include <set>
 
 namespace scheduler::infrastructure {
@@ -33,11 +35,14 @@ class FireTransaction {
       : connection_(connection), now_(now), endings_(connection, now) {}
 
   SchedulerResult<FireReport> commit(const std::vector<Fire>& fires) {
+    CHECK(read_versions(fires));
     CHECK(advance(fires));
     CHECK(find_recorded(fires));
     TRY(next_run_, next_run_id(connection_));
     for (const auto& fire : fires) CHECK(commit(fire));
     CHECK(write_fired());
+    for (const auto& [run, awaited] : waiting_) CHECK(endings_.wait_for(run, *awaited));
+    for (const auto task : passed_) CHECK(endings_.note_passed(task));
     CHECK(endings_.settle());
     return std::move(report_);
   }
@@ -45,11 +50,35 @@ class FireTransaction {
  private:
   using Slot = std::pair<TaskId, TimePoint>;
 
+  SchedulerResult<void> read_versions(const std::vector<Fire>& fires) {
+    std::set<TaskId> upstreams;
+    for (const auto& fire : fires)
+      for (const auto& [task, version] : fire.upstream_versions) upstreams.insert(task);
+    if (upstreams.empty()) return {};
+    const auto rows = column_of(upstreams);
+    auto versions = connection_.query("SELECT t.id, t.version FROM rows(?1) CROSS JOIN tasks t ON t.id = c1", rows);
+    TRY(const auto read, versions.all([this](Statement& row) {
+      std::pair<TaskId, std::int64_t> it;
+      row.read(it.first, it.second);
+      return versions_.insert(it).second;
+    }));
+    return {};
+  }
+
+  // What it waits for was worked out from upstream tasks as they are now.
+  [[nodiscard]] bool upstreams_are_as_seen(const Fire& fire) const {
+    return std::ranges::all_of(fire.upstream_versions, [this](const auto& seen) {
+      const auto now = versions_.find(seen.first);
+      return now != versions_.end() && now->second == seen.second;
+    });
+  }
+
   // The guard: only the fires that were decided on the task as it is now go on.
   SchedulerResult<void> advance(const std::vector<Fire>& fires) {
     RowSet rows;
     for (const auto& it : fires)
-      rows.add(it.task.id, it.task.version, it.task.watermark, it.plan.watermark, it.plan.next_fire_at);
+      if (upstreams_are_as_seen(it))
+        rows.add(it.task.id, it.task.version, it.task.watermark, it.plan.watermark, it.plan.next_fire_at);
     TRY(const auto won, connection_
                             .query("UPDATE OR FAIL tasks SET watermark = c4, next_fire_at = c5 FROM rows(?1)"
                                    " WHERE tasks.id = c1 AND tasks.version = c2 AND tasks.watermark IS c3"
@@ -84,34 +113,27 @@ class FireTransaction {
     }
     const auto& route = routes_.emplace_back(domain::route_of(fire.task.spec));
     for (const auto& slots : fire.plan.slots)
-      CHECK(slots.fire ? fire_slot(fire.task, slots, route) : skip(fire.task, slots, std::nullopt));
+      CHECK(slots.fire ? fire_slot(fire, slots, route) : skip(fire.task, slots, std::nullopt));
     return {};
   }
 
   SchedulerResult<void> skip(const domain::Task& task, const domain::SlotDecision& slots, std::optional<RunId> cause) {
     TRY(const bool recorded, record_skipped(connection_, task.id, slots, now_, cause));
     report_.skipped += recorded;
+    passed_.insert(task.id);
     return {};
   }
 
-  SchedulerResult<void> fire_slot(const domain::Task& task, const domain::SlotDecision& slot, std::string_view route) {
+  SchedulerResult<void> fire_slot(const Fire& fire, const domain::SlotDecision& slot, std::string_view route) {
+    const auto& task = fire.task;
     if (!recorded_.emplace(task.id, slot.last).second) return {};
     TRY(const auto overlap, overlap_of(task));
+    if (overlap.action == OverlapAction::skip)
+      return skip(task, {slot.first, slot.last, false, Reason::overlap}, overlap.cause);
+    if (overlap.action == OverlapAction::replace_then_wait) CHECK(replace(task.id));
     CHECK(find_room(task));
-    switch (overlap.action) {
-      case OverlapAction::start:
-        add_runs(task, slot, route, domain::RunState::pending, overlap);
-        return {};
-      case OverlapAction::wait:
-        add_runs(task, slot, route, domain::RunState::waiting, overlap);
-        return {};
-      case OverlapAction::replace_then_wait:
-        CHECK(replace(task.id));
-        add_runs(task, slot, route, domain::RunState::waiting, overlap);
-        return {};
-      case OverlapAction::skip:
-        return skip(task, {slot.first, slot.last, false, Reason::overlap}, overlap.cause);
-    }
+    const auto awaited = fire.awaited.find(slot.last);
+    add_runs(task, slot, route, overlap, awaited == fire.awaited.end() ? nullptr : &awaited->second);
     return {};
   }
 
@@ -136,12 +158,15 @@ class FireTransaction {
       return runs;
     };
     TRY(const auto earlier, connection_.query(kEarlier, task.id, now_).first(read));
-    TRY(const auto queued, connection_
-                               .query("SELECT count(*), min(id) FROM task_runs WHERE task_id = ?"
-                                      " AND state = 'waiting' AND waits_for = 'overlap'",
-                                      task.id)
-                               .first(read));
-    const auto action = domain::on_overlap(task.spec.overlap_policy, earlier->count, queued->count);
+    // Fire times, not runs: those of a task that runs after others wait in several shards before one goes.
+    TRY(const auto queued,
+        connection_
+            .query("SELECT count(DISTINCT slot), min(id) FROM task_runs WHERE task_id = ? AND state = 'waiting'"
+                   " AND waits_for IN ('overlap', 'upstreams') AND slot IS NOT NULL",
+                   task.id)
+            .first(read));
+    const auto action =
+        domain::on_overlap(task.spec.overlap_policy, earlier->count, queued->count, !task.spec.dependencies.empty());
     return Overlap{action, domain::overlap_cause(action, earlier->oldest, queued->oldest)};
   }
 
@@ -154,16 +179,23 @@ class FireTransaction {
     return {};
   }
 
+  // `upstreams`: what the runs wait for first of all; null: nothing.
   void add_runs(const domain::Task& task, const domain::SlotDecision& slot, std::string_view route,
-                domain::RunState state, const Overlap& overlap) {
+                const Overlap& overlap, const std::vector<domain::AwaitedRun>* upstreams) {
     const int shards = task.spec.shard_count;
     const auto reason = overlap.cause ? Reason::overlap : Reason::none;
     const auto due_at = slot.due_at.value_or(slot.last);
     const auto group = shards > 1 ? std::optional(next_run_) : std::nullopt;
+    NewFire fire{.task = task.id, .due_at = due_at};
+    if (upstreams)
+      fire.waits_for = domain::Wait::upstreams;
+    else if (overlap.action != OverlapAction::start)
+      fire.waits_for = domain::Wait::overlap;
+    if (fire.waits_for) fire.state = domain::RunState::waiting;
     for (int shard = 0; shard < shards; ++shard) {
-      NewFire run{.task = task.id, .state = state, .due_at = due_at};
-      if (state == domain::RunState::waiting) run.waits_for = domain::Wait::overlap;
+      auto run = fire;
       room_.place(run, now_);
+      if (upstreams) waiting_.emplace_back(RunId{next_run_}, upstreams);
       fired_.add(next_run_++, task.id, slot.last, shard, shards, run.state, route, task.spec.priority, due_at, reason,
                  overlap.cause, run.waits_for, run.holds_room ? std::optional(1) : std::nullopt, group);
     }
@@ -210,7 +242,10 @@ class FireTransaction {
   std::set<Slot> recorded_;
   std::deque<std::string> routes_;  // `fired_` looks at them
   RowSet fired_;
-  std::optional<TaskId> last_gathered_;  // fires of one task stand together
+  std::optional<TaskId> last_gathered_;                                            // fires of one task stand together
+  std::map<TaskId, std::int64_t> versions_;                                        // of upstream tasks
+  std::vector<std::pair<RunId, const std::vector<domain::AwaitedRun>*>> waiting_;  // for upstream runs
+  std::set<TaskId> passed_;                                                        // tasks with a slot that was skipped
   std::int64_t next_run_ = 0;
   Room room_;
 };
@@ -227,6 +262,13 @@ SchedulerResult<FireView> fire_view(Connection& connection, TimePoint now, std::
                                     " AND next_fire_at > ? ORDER BY next_fire_at LIMIT 1",
                                     now)
                              .value<TimePoint>());
+  std::set<TaskId> upstreams;
+  for (const auto& task : view.due) upstreams.insert(task.spec.dependencies.begin(), task.spec.dependencies.end());
+  if (upstreams.empty()) return view;
+  static const auto kUpstreams =
+      fmt::format("SELECT {} FROM rows(?1) CROSS JOIN tasks t ON t.id = c1", kUpstreamTaskColumns);
+  const auto rows = column_of(upstreams);
+  TRY(view.upstreams, connection.query(kUpstreams, rows).all(read_upstream_task));
   return view;
 }
 
@@ -273,9 +315,11 @@ Async<FireReport> SqliteSlotRepository::commit(std::vector<Fire> fires) {
 }
 
 Async<void> SqliteSlotRepository::quarantine(TaskId task, std::int64_t version) {
-  return database_.write([task, version](Connection& connection) -> SchedulerResult<void> {
+  return database_.write([this, task, version](Connection& connection) -> SchedulerResult<void> {
     CHECK(connection.execute("UPDATE tasks SET next_fire_at = NULL WHERE id = ? AND version = ?", task, version));
-    return {};
+    RunEndings endings(connection, clock_.now());
+    CHECK(endings.note_passed(task));
+    return endings.settle();
   });
 }
 

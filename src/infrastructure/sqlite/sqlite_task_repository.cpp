@@ -11,12 +11,15 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace scheduler::infrastructure {
 namespace {
 
 using application::Page;
 using application::Paging;
 using application::TaskFilter;
+using database::sqlite::column_of;
 using domain::Task;
 
 constexpr std::string_view kSpecColumns =
@@ -84,22 +87,31 @@ SchedulerResult<void> check_upstreams_exist(Connection& connection, const std::v
   return check_upstreams(upstreams, known);
 }
 
-SchedulerResult<domain::DependencyGraph> dependency_graph(Connection& connection) {
+// Everything upstream of `task`, as far as it is stored.
+SchedulerResult<domain::DependencyGraph> graph_above(Connection& connection, const Task& task) {
   domain::DependencyGraph graph;
-  auto edges = connection.query("SELECT task_id, upstream_id FROM task_dependencies ORDER BY task_id, position");
+  const auto upstreams = column_of(task.spec.dependencies);
+  auto edges = connection.query(
+      "WITH RECURSIVE above (id) AS (SELECT c1 FROM rows(?1) UNION SELECT d.upstream_id FROM above"
+      " CROSS JOIN task_dependencies d ON d.task_id = above.id)"
+      " SELECT d.task_id, d.upstream_id FROM above CROSS JOIN task_dependencies d ON d.task_id = above.id",
+      upstreams);
   for (;;) {
     TRY(const bool found, edges.step());
     if (!found) return graph;
-    TaskId task, upstream;
-    edges.read(task, upstream);
-    graph[task].push_back(upstream);
+    TaskId id, upstream;
+    edges.read(id, upstream);
+    graph[id].push_back(upstream);
   }
 }
 
 // "a -> b -> a" in the message.
 SchedulerResult<void> check_no_cycle(Connection& connection, const Task& task) {
   if (task.spec.dependencies.empty()) return {};
-  TRY(auto graph, dependency_graph(connection));
+  TRY(const auto dependant,
+      connection.query("SELECT 1 FROM task_dependencies WHERE upstream_id = ? LIMIT 1", task.id).value<int>());
+  if (!dependant && std::ranges::find(task.spec.dependencies, task.id) == task.spec.dependencies.end()) return {};
+  TRY(auto graph, graph_above(connection, task));
   graph[task.id] = task.spec.dependencies;
   const auto cycle = domain::find_cycle(graph, task.id);
   if (!cycle) return {};
@@ -122,6 +134,20 @@ SchedulerResult<void> insert_dependencies(Connection& connection, const Task& ta
 SchedulerResult<void> delete_dependencies(Connection& connection, TaskId task) {
   CHECK(connection.execute("DELETE FROM task_dependencies WHERE task_id = ?", task));
   CHECK(connection.execute("DELETE FROM dependency_rounds WHERE task_id = ?", task));
+  return {};
+}
+
+// Waiting runs no longer wait for tasks that theirs does not run after any more.
+SchedulerResult<void> let_go_of_upstreams(Connection& connection, const Task& task, RunEndings& endings) {
+  const auto upstreams = column_of(task.spec.dependencies);
+  TRY(const auto freed,
+      connection
+          .query("DELETE FROM run_upstreams WHERE state IS NULL AND run_id IN (SELECT id FROM task_runs"
+                 " WHERE task_id = ?1 AND state = 'waiting') AND upstream_id NOT IN (SELECT c1 FROM rows(?2))"
+                 " RETURNING run_id",
+                 task.id, upstreams)
+          .values<RunId>());
+  for (const auto run : freed) CHECK(endings.decide(run));
   return {};
 }
 
@@ -151,16 +177,16 @@ SchedulerResult<void> move_undispatched_runs(Connection& connection, const Task&
 }
 
 // A limit that was raised lets runs go; one that was set counts those that go already.
-SchedulerResult<void> apply_limit(Connection& connection, const Task& task, const Task& before, TimePoint now) {
+SchedulerResult<void> apply_limit(Connection& connection, const Task& task, const Task& before, TimePoint now,
+                                  RunEndings& endings) {
   if (task.spec.max_concurrent_runs == before.spec.max_concurrent_runs) return {};
   static const auto kCount = fmt::format(
       "UPDATE task_runs AS r SET holds_room = 1 WHERE r.task_id = ?1 AND r.ended_at IS NULL AND r.holds_room IS NULL"
       " AND {}",
       run_goes("?2"));
   if (!before.spec.max_concurrent_runs) CHECK(connection.execute(kCount, task.id, now));
-  RunEndings endings(connection, now);
   endings.revisit(task.id);
-  return endings.settle();
+  return {};
 }
 
 SchedulerResult<Task> update_task(Connection& connection, Task task, const std::optional<domain::SlotDecision>& skipped,
@@ -185,10 +211,14 @@ SchedulerResult<Task> update_task(Connection& connection, Task task, const std::
     CHECK(insert_dependencies(connection, task));
   }
   CHECK(move_undispatched_runs(connection, task));
-  CHECK(apply_limit(connection, task, stored, now));
+  RunEndings endings(connection, now);
+  CHECK(apply_limit(connection, task, stored, now, endings));
   // Slots that fired meanwhile, or were skipped, keep the disposition that they have.
   const auto left = skipped && stored.watermark ? domain::left_after(*skipped, *stored.watermark) : skipped;
   if (left) CHECK(record_skipped(connection, task.id, *left, now, std::nullopt));
+  CHECK(endings.note_passed(task.id));
+  if (task.spec.dependencies != stored.spec.dependencies) CHECK(let_go_of_upstreams(connection, task, endings));
+  CHECK(endings.settle());
   return task;
 }
 
@@ -205,6 +235,7 @@ SchedulerResult<void> archive_task(Connection& connection, TaskId id, TimePoint 
                            now, id));
   RunEndings endings(connection, now);
   CHECK(endings.end_undispatched(id, domain::Event::cancel, domain::Reason::cancelled_by_user, "the task was deleted"));
+  CHECK(endings.note_passed(id));
   return endings.settle();
 }
 
@@ -264,6 +295,36 @@ Async<std::vector<TaskId>> SqliteTaskRepository::dependants(TaskId id) {
   return database_.read([id](Connection& connection) {
     return connection.query("SELECT task_id FROM task_dependencies WHERE upstream_id = ? ORDER BY task_id", id)
         .values<TaskId>();
+  });
+}
+
+Async<std::vector<application::DependencyEdge>> SqliteTaskRepository::edges(std::vector<TaskId> of, std::size_t limit) {
+  return database_.read([of = std::move(of), limit](Connection& connection) {
+    const auto tasks = column_of(of);
+    return connection
+        .query(
+            "SELECT task_id, upstream_id FROM (SELECT d.task_id, d.upstream_id, d.position FROM rows(?1)"
+            " CROSS JOIN task_dependencies d ON d.task_id = c1 UNION SELECT d.task_id, d.upstream_id, d.position"
+            " FROM rows(?1) CROSS JOIN task_dependencies d ON d.upstream_id = c1)"
+            " ORDER BY task_id, position LIMIT ?2",
+            tasks, limit)
+        .all([](Statement& row) {
+          application::DependencyEdge it;
+          row.read(it.task, it.upstream);
+          return it;
+        });
+  });
+}
+
+Async<std::vector<application::TaskStanding>> SqliteTaskRepository::standings(std::vector<TaskId> ids) {
+  static const auto kSql = fmt::format(
+      "SELECT {}, r.id, r.state FROM rows(?1) CROSS JOIN tasks t ON t.id = c1 AND t.archived_at IS NULL LEFT JOIN"
+      " task_runs r ON r.id = (SELECT max(id) FROM task_runs INDEXED BY task_runs_history WHERE task_id = t.id)"
+      " ORDER BY t.id",
+      kStandingColumns);
+  return database_.read([ids = std::move(ids)](Connection& connection) {
+    const auto rows = column_of(ids);
+    return connection.query(kSql, rows).all(read_standing);
   });
 }
 

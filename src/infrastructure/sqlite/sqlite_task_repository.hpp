@@ -18,6 +18,8 @@ class SqliteTaskRepository final : public application::TaskRepository {
   Async<domain::Task> update(domain::Task task, std::optional<domain::SlotDecision> skipped) override;
   Async<void> archive(TaskId id) override;
   Async<std::vector<TaskId>> dependants(TaskId id) override;
+  Async<std::vector<application::DependencyEdge>> edges(std::vector<TaskId> of, std::size_t limit) override;
+  Async<std::vector<application::TaskStanding>> standings(std::vector<TaskId> ids) override;
 
  private:
   const Clock& clock_;

@@ -1,5 +1,7 @@
 #include "infrastructure/store/refusals.hpp"
 
+#include "application/ports/run_repository.hpp"
+
 #include <fmt/format.h>
 
 namespace scheduler::infrastructure {
@@ -46,6 +48,21 @@ Refusal no_such_run(RunId id) { return fail(ErrorKind::RunNotFound, fmt::format(
 
 Refusal task_has_no_such_run(TaskId task, RunId run) {
   return fail(ErrorKind::RunNotFound, fmt::format("task {} has no run {}", task.value, run.value));
+}
+
+Refusal too_many_downstream(RunId run) {
+  return fail(ErrorKind::Conflict,
+              fmt::format("more than {} runs were skipped because of run {}; run it again without them, and then the "
+                          "first ones that were skipped, a part at a time",
+                          application::kDownstreamRunsMax, run.value));
+}
+
+Refusal shard_has_no_downstream(RunId run) {
+  return fail(
+      ErrorKind::Conflict,
+      fmt::format("run {} is one shard of several, and what runs after them waits for all; run it again without "
+                  "what is downstream, and trigger that when all shards are done",
+                  run.value));
 }
 
 Refusal run_has_ended(const domain::TaskRun& run) {

@@ -21,6 +21,8 @@ using Refusal = std::unexpected<SchedulerError>;
 
 [[nodiscard]] Refusal no_such_run(RunId id);
 [[nodiscard]] Refusal task_has_no_such_run(TaskId task, RunId run);
+[[nodiscard]] Refusal too_many_downstream(RunId run);
+[[nodiscard]] Refusal shard_has_no_downstream(RunId run);
 [[nodiscard]] Refusal run_has_ended(const domain::TaskRun& run);
 
 // An idempotency key stands for one request, parameters included.

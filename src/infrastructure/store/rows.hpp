@@ -5,6 +5,8 @@
 #pragma once
 
 #include "application/ports/dispatch_repository.hpp"
+#include "application/ports/slot_repository.hpp"
+#include "application/ports/task_repository.hpp"
 #include "domain/dependencies.hpp"
 #include "domain/slot_audit.hpp"
 #include "domain/task.hpp"
@@ -47,6 +49,15 @@ inline constexpr auto read_task = [](auto& row) {
   spec.labels = parsed_or_rejected(row, labels_from_json(labels), "tasks.labels");
   spec.worker_labels = parsed_or_rejected(row, labels_from_json(worker_labels), "tasks.worker_labels");
   return task;
+};
+
+// FROM tasks t: a task that others run after.
+inline constexpr std::string_view kUpstreamTaskColumns =
+    "t.id, t.version, t.name, t.timezone, t.schedule, t.created_at, t.schedule_since";
+inline constexpr auto read_upstream_task = [](auto& row) {
+  application::UpstreamTask it;
+  row.read(it.id, it.version, it.name, it.timezone, it.schedule, it.created_at, it.schedule_since);
+  return it;
 };
 
 // FROM task_runs r and its tasks t.
@@ -98,9 +109,18 @@ inline constexpr auto read_attempt = [](auto& row) {
 inline constexpr std::string_view kUpstreamRunColumns =
     "u.upstream_id, t.name, u.slot, coalesce(u.upstream_run_id, (SELECT s.run_id FROM schedule_slots s"
     " WHERE s.slot = u.slot AND s.task_id = u.upstream_id AND s.shard = 0)), u.state";
-inline constexpr auto read_upstream_run = [](auto& row) {
+inline constexpr auto read_upstream_run_from = [](auto& row, int first_column) {
   domain::UpstreamRun it;
-  row.read(it.task, it.task_name, it.slot, it.run, it.state);
+  row.read_from(first_column, it.task, it.task_name, it.slot, it.run, it.state);
+  return it;
+};
+inline constexpr auto read_upstream_run = [](auto& row) { return read_upstream_run_from(row, 0); };
+
+// FROM tasks t: a task of the graph, then its newest run.
+inline constexpr std::string_view kStandingColumns = "t.id, t.name, t.status, t.schedule, t.trigger_rule";
+inline constexpr auto read_standing = [](auto& row) {
+  application::TaskStanding it;
+  row.read(it.id, it.name, it.status, it.schedule, it.trigger_rule, it.last_run, it.last_state);
   return it;
 };
 

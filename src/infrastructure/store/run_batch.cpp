@@ -93,6 +93,7 @@ SchedulerResult<void> RunBatch::check() const {
     if (it.retry_of) {
       const auto place = places_.find(*it.retry_of);
       if (place == places_.end() || place->second.task != it.task) return task_has_no_such_run(it.task, *it.retry_of);
+      if (it.downstream && place->second.total > 1) return shard_has_no_downstream(*it.retry_of);
     }
     if (const auto* runs = made_before(it); runs && runs->front().parameters != it.parameters)
       return key_was_used(*it.idempotency_key, runs->front().id);
@@ -181,6 +182,14 @@ SchedulerResult<std::vector<NewRuns>> RunBatch::answer(const std::vector<std::op
     answers[i].runs = before ? *before : answers[leader_of(i)].runs;
   }
   return answers;
+}
+
+std::vector<RunBatch::Downstream> RunBatch::downstream(const std::vector<NewRuns>& answers) const {
+  std::vector<Downstream> all;
+  for (std::size_t i = 0; i < asked_.size(); ++i)
+    if (asked_[i].retry_of && asked_[i].downstream && !answers[i].existed)
+      all.push_back({i, *asked_[i].retry_of, answers[i].runs.front().id});
+  return all;
 }
 
 std::vector<NewRun> runs_to_retry(const std::vector<TaskRun>& group) {

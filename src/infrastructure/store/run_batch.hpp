@@ -7,7 +7,7 @@
 //   TRY(check()); … read limited(), demands(); know_going(), check_backlog() …
 //   const auto& rows = batch.plan(now);
 //   … insert …
-//   return batch.answer(ids);
+//   TRY(auto answers, batch.answer(ids)); … answers[i].downstream of each downstream(answers) …
 #pragma once
 
 #include "application/ports/run_repository.hpp"
@@ -92,6 +92,13 @@ class RunBatch {
   // runs that made.
   [[nodiscard]] SchedulerResult<std::vector<application::NewRuns>> answer(
       const std::vector<std::optional<RunId>>& ids) const;
+
+  // The items that want what was skipped over the run that they made again to run again as well.
+  struct Downstream {
+    std::size_t item = 0;
+    RunId ended, again;
+  };
+  [[nodiscard]] std::vector<Downstream> downstream(const std::vector<application::NewRuns>& answers) const;
 
  private:
   [[nodiscard]] const std::vector<domain::TaskRun>* made_before(const application::NewRun& run) const;

@@ -585,10 +585,14 @@ void Checker::judge_rounds(const std::vector<Round>& rounds) {
     auto& made = expected[it.task];
     (should_run(spec.trigger_rule, round) ? made.run : made.skipped) += spec.shard_count;
   }
-  for (const auto& it : std::exchange(ended_now_, {}))
+  for (const auto& it : std::exchange(ended_now_, {})) {
+    // Its round is over: a run that was asked for again is no news for those behind it.
+    const bool again = find(it.run) != nullptr && find(it.run)->trigger == domain::Trigger::retry;
     for (const auto dependant : dependants_of(it.task))
-      if (!counted_.contains({dependant, it.run}))
-        broken(fmt::format("run {} has ended, and its dependant task {} was not told", it.run.value, dependant.value));
+      if (counted_.contains({dependant, it.run}) == again)
+        broken(fmt::format("run {} has ended, and its dependant task {} was {}", it.run.value, dependant.value,
+                           again ? "told of a run that was asked for again" : "not told"));
+  }
   const auto made_now = std::exchange(made_now_, {});
   for (const auto& [id, task] : tasks_) {
     const auto want = expected.contains(id) ? expected.at(id) : Expected{};
@@ -635,6 +639,7 @@ Passages Checker::about_end(const TaskRun& run, const domain::AfterAttempt& next
   }
   if (active_besides(run, false) == 0 && active_besides(run, true) > 0)
     all.push_back(passage(RunState::waiting, Event::promote));
+  if (run.trigger == domain::Trigger::retry) return all;
   for (const auto dependant : dependants_of(run.task)) {
     const auto waiting = rounds_.find(dependant);
     const bool complete = std::ranges::all_of(spec_of(dependant).dependencies, [&](TaskId upstream) {

@@ -487,6 +487,24 @@ TEST_P(UpstreamRunsContract, Downstream_TaskWithALimit_WaitsForRoomAfterItsUpstr
   EXPECT_EQ(state(made.downstream[0].id), RunState::pending);
 }
 
+// The fire time's first run failed, and left nothing: what counts is the run that took its place.
+TEST_P(UpstreamRunsContract, Downstream_OfAFireTime_GetsTheOutputOfTheNewRunAlone) {
+  const auto up = create_scheduled("up", OverlapPolicy::allow);
+  const auto down = create_waiting("down", {up.id});
+  clock.advance(1min);
+  const auto failed = fire_now(up.id);
+  fire_waiting(down.id, {at(up.id, clock.now())});
+  end(failed, RunState::failed);
+  const auto made =
+      ok(runs().insert({.task = up.id, .trigger = domain::Trigger::retry, .retry_of = failed, .downstream = true}));
+  ASSERT_EQ(made.downstream.size(), 1u);
+  const auto again = made.runs[0].id, waits = made.downstream[0].id;
+  end(again, RunState::succeeded);
+  EXPECT_EQ(ok(dispatch().upstream_outputs({waits}, 1)).at(waits).json,
+            fmt::format(R"({{"up":{{"run_id":{},"state":"succeeded","slot":null,"shard_index":0,"output":null}}}})",
+                        again.value));
+}
+
 TEST_P(UpstreamRunsContract, Downstream_ShardedRun_Conflict) {
   auto it = spec("sharded");
   it.shard_count = 2;

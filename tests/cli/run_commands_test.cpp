@@ -277,4 +277,7 @@ TEST(RunRetry, Group_RunsItsFailedShardsAgain) {
   const auto ran = run_cli_on(server, {"run", "retry", "12", "--group"});
   EXPECT_EQ(ran.exit, 0) << ran.err;
   EXPECT_NE(ran.out.find("14"), std::string::npos);
+  const auto both = run_cli_on(server, {"run", "retry", "12", "--group", "--downstream"});
+  EXPECT_EQ(both.exit, 2);
+  EXPECT_THAT(both.err, HasSubstr("--group and --downstream exclude each other"));
 }

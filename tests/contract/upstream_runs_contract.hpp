@@ -319,6 +319,29 @@ TEST_P(UpstreamRunsContract, Overlap_ActiveRunEnds_DoesNotPromoteWhatWaitsForUps
   EXPECT_EQ(state(waits), RunState::pending);
 }
 
+TEST_P(UpstreamRunsContract, Limit_RunsWhoseUpstreamsEnded_GoWhereThereIsRoom) {
+  for (const auto policy : {OverlapPolicy::allow, OverlapPolicy::queue_one}) {
+    const std::string name(name_of(policy));
+    const auto up = create_scheduled("up of " + name, OverlapPolicy::allow);
+    auto down = create_waiting(name, {up.id}, TriggerRule::all_success, policy, 2);
+    down.spec.max_concurrent_runs = 1;
+    down = ok(tasks().update(down, {}));
+    const auto by_hand = trigger(down.id);
+    clock.advance(1min);
+    const auto upstream = fire_now(up.id);
+    const auto last = fire_waiting(down.id, {at(up.id, clock.now())});
+    const RunId first{last.value - 1};
+    EXPECT_EQ(run(first).waits_for, domain::Wait::upstreams) << name;
+    end(upstream, RunState::succeeded);
+    EXPECT_EQ(run(first).waits_for, policy == OverlapPolicy::allow ? domain::Wait::limit : domain::Wait::overlap);
+    for (const auto shard : {by_hand, RunId{by_hand.value + 1}}) end(shard, RunState::succeeded);
+    EXPECT_EQ(state(first), RunState::pending) << name;
+    EXPECT_EQ(run(last).waits_for, domain::Wait::limit) << name;
+    end(first, RunState::succeeded);
+    EXPECT_EQ(state(last), RunState::pending) << name;
+  }
+}
+
 TEST_P(UpstreamRunsContract, Edit_UpstreamIsTakenOut_ItsRowsNoLongerHoldTheRun) {
   const auto a = create_scheduled("a", OverlapPolicy::allow), b = create_scheduled("b", OverlapPolicy::allow);
   const auto down = create_waiting("down", {a.id, b.id});
@@ -444,6 +467,42 @@ TEST_P(UpstreamRunsContract, Downstream_DiamondOfSlots_JoinsAgain) {
   EXPECT_EQ(state(newest(join.id)), RunState::waiting);
   end(newest(right.id), RunState::succeeded);
   EXPECT_EQ(state(newest(join.id)), RunState::pending);
+}
+
+TEST_P(UpstreamRunsContract, Downstream_TaskWithALimit_WaitsForRoomAfterItsUpstreams) {
+  const auto a = create("a");
+  auto b = create_after("b", {a.id});
+  b.spec.max_concurrent_runs = 1;
+  b = ok(tasks().update(b, {}));
+  const auto failed = trigger(a.id);
+  end(failed, RunState::failed);
+  const auto busy = trigger(b.id);
+  const auto made =
+      ok(runs().insert({.task = a.id, .trigger = domain::Trigger::retry, .retry_of = failed, .downstream = true}));
+  ASSERT_EQ(made.downstream.size(), 1u);
+  EXPECT_EQ(made.downstream[0].waits_for, domain::Wait::upstreams);
+  end(made.runs[0].id, RunState::succeeded);
+  EXPECT_EQ(run(made.downstream[0].id).waits_for, domain::Wait::limit);
+  end(busy, RunState::succeeded);
+  EXPECT_EQ(state(made.downstream[0].id), RunState::pending);
+}
+
+// The fire time's first run failed, and left nothing: what counts is the run that took its place.
+TEST_P(UpstreamRunsContract, Downstream_OfAFireTime_GetsTheOutputOfTheNewRunAlone) {
+  const auto up = create_scheduled("up", OverlapPolicy::allow);
+  const auto down = create_waiting("down", {up.id});
+  clock.advance(1min);
+  const auto failed = fire_now(up.id);
+  fire_waiting(down.id, {at(up.id, clock.now())});
+  end(failed, RunState::failed);
+  const auto made =
+      ok(runs().insert({.task = up.id, .trigger = domain::Trigger::retry, .retry_of = failed, .downstream = true}));
+  ASSERT_EQ(made.downstream.size(), 1u);
+  const auto again = made.runs[0].id, waits = made.downstream[0].id;
+  end(again, RunState::succeeded);
+  EXPECT_EQ(ok(dispatch().upstream_outputs({waits}, 1)).at(waits).json,
+            fmt::format(R"({{"up":{{"run_id":{},"state":"succeeded","slot":null,"shard_index":0,"output":null}}}})",
+                        again.value));
 }
 
 TEST_P(UpstreamRunsContract, Downstream_ShardedRun_Conflict) {

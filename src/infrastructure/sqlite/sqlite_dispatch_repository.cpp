@@ -259,13 +259,15 @@ SchedulerResult<std::vector<DueRun>> due_runs(Connection& connection, std::vecto
 // ---- what upstream runs left
 // ------------------------------------------------------------------------------------------
 
-// The runs that these runs waited for: the one that was bound, and all shards of a fire time.
+// The runs that these runs waited for: the one that was bound, and all shards of a fire time, unless the one that was
+// bound took its place.
 constexpr std::string_view kBound =
     "WITH bound (run_id, position, upstream_id, id) AS ("
     " SELECT u.run_id, u.position, u.upstream_id, u.upstream_run_id FROM rows(?1) CROSS JOIN run_upstreams u"
     " ON u.run_id = c1 UNION"
     " SELECT u.run_id, u.position, u.upstream_id, s.run_id FROM rows(?1) CROSS JOIN run_upstreams u ON u.run_id = c1"
-    " CROSS JOIN schedule_slots s ON s.slot = u.slot AND s.task_id = u.upstream_id AND s.run_id IS NOT NULL) ";
+    " CROSS JOIN schedule_slots s ON s.slot = u.slot AND s.task_id = u.upstream_id AND s.run_id IS NOT NULL"
+    " WHERE NOT EXISTS (SELECT 1 FROM task_runs r WHERE r.id = u.upstream_run_id AND r.slot IS NULL)) ";
 
 SchedulerResult<std::unordered_map<RunId, UpstreamOutput>> read_upstreams(Connection& connection,
                                                                           const std::vector<RunId>& runs,

@@ -342,6 +342,72 @@ TEST_P(UpstreamRunsContract, Limit_RunsWhoseUpstreamsEnded_GoWhereThereIsRoom) {
   }
 }
 
+// ---- with a limit ---------------------------------------------------------------------------------------------------
+
+TEST_P(UpstreamRunsContract, Limit_RunsAreDecided_GoWhereThereIsRoomAndElseJoinTheLine) {
+  const auto up = create_scheduled("up", OverlapPolicy::allow);
+  auto down = create_waiting("down", {up.id}, TriggerRule::all_success, OverlapPolicy::allow, 2);
+  down.spec.max_concurrent_runs = 1;
+  down = ok(tasks().update(down, {}));
+  clock.advance(1min);
+  const auto upstream = fire_now(up.id);
+  const auto waits = run(fire_waiting(down.id, {at(up.id, clock.now())}));
+  EXPECT_EQ(waits.state, RunState::waiting);
+  EXPECT_EQ(waits.waits_for, domain::Wait::upstreams);
+  const auto by_hand = ok(runs().insert({.task = down.id})).runs;
+  EXPECT_EQ(by_hand.at(0).state, RunState::pending) << "what waits for upstream runs holds no room";
+  EXPECT_EQ(by_hand.at(1).waits_for, domain::Wait::limit);
+  end(upstream, RunState::succeeded);
+  EXPECT_EQ(run(waits.id).waits_for, domain::Wait::limit) << "decided, and there is no room";
+  for (int left = 4; left > 0; --left) {
+    const auto going = ok(runs().list({.task = down.id, .state = RunState::pending}, {.limit = 10})).items;
+    ASSERT_EQ(going.size(), 1u) << left << " left";
+    end(going.at(0).id, RunState::succeeded);
+  }
+  EXPECT_EQ(state(waits.id), RunState::succeeded);
+}
+
+TEST_P(UpstreamRunsContract, Limit_DecidedBehindAnActiveRun_WaitsForItAndThenForRoom) {
+  const auto up = create_scheduled("up", OverlapPolicy::allow);
+  auto down = create_waiting("down", {up.id});
+  down.spec.max_concurrent_runs = 1;
+  down = ok(tasks().update(down, {}));
+  const auto by_hand = trigger(down.id);
+  clock.advance(1min);
+  const auto upstream = fire_now(up.id);
+  const auto waits = fire_waiting(down.id, {at(up.id, clock.now())});
+  end(upstream, RunState::succeeded);
+  EXPECT_EQ(run(waits).waits_for, domain::Wait::overlap);
+  const auto next_by_hand = trigger(down.id);
+  end(by_hand, RunState::succeeded);
+  EXPECT_EQ(state(next_by_hand), RunState::pending) << "it stood in the line";
+  EXPECT_EQ(state(waits), RunState::waiting);
+  end(next_by_hand, RunState::succeeded);
+  EXPECT_EQ(state(waits), RunState::pending);
+}
+
+TEST_P(UpstreamRunsContract, Downstream_TaskWithALimit_WaitsForTheNewRunAndThenForRoom) {
+  const auto up = create_scheduled("up", OverlapPolicy::allow);
+  auto down = create_waiting("down", {up.id});
+  down.spec.max_concurrent_runs = 1;
+  down = ok(tasks().update(down, {}));
+  clock.advance(1min);
+  const auto failed = fire_now(up.id);
+  const auto skipped = fire_waiting(down.id, {at(up.id, clock.now())});
+  end(failed, RunState::failed);
+  ASSERT_EQ(state(skipped), RunState::skipped);
+  const auto again =
+      ok(runs().insert({.task = up.id, .trigger = domain::Trigger::retry, .retry_of = failed, .downstream = true}));
+  ASSERT_EQ(again.downstream.size(), 1u);
+  const auto waits = again.downstream.at(0);
+  EXPECT_EQ(waits.waits_for, domain::Wait::upstreams);
+  const auto by_hand = trigger(down.id);
+  end(again.runs.at(0).id, RunState::succeeded);
+  EXPECT_EQ(run(waits.id).waits_for, domain::Wait::limit);
+  end(by_hand, RunState::succeeded);
+  EXPECT_EQ(state(waits.id), RunState::pending);
+}
+
 TEST_P(UpstreamRunsContract, Edit_UpstreamIsTakenOut_ItsRowsNoLongerHoldTheRun) {
   const auto a = create_scheduled("a", OverlapPolicy::allow), b = create_scheduled("b", OverlapPolicy::allow);
   const auto down = create_waiting("down", {a.id, b.id});

@@ -142,7 +142,8 @@ constexpr std::string_view kBound =
     "WITH bound (run_id, position, upstream_id, id) AS ("
     " SELECT u.run_id, u.position, u.upstream_id, u.upstream_run_id FROM run_upstreams u WHERE u.run_id = ANY ($1)"
     " UNION SELECT u.run_id, u.position, u.upstream_id, s.run_id FROM run_upstreams u JOIN schedule_slots s"
-    " ON s.slot = u.slot AND s.task_id = u.upstream_id AND s.run_id IS NOT NULL WHERE u.run_id = ANY ($1)) ";
+    " ON s.slot = u.slot AND s.task_id = u.upstream_id AND s.run_id IS NOT NULL WHERE u.run_id = ANY ($1)"
+    " AND NOT EXISTS (SELECT 1 FROM task_runs r WHERE r.id = u.upstream_run_id AND r.slot IS NULL)) ";
 
 // ---- apply ----------------------------------------------------------------------------------------------------------
 

@@ -127,6 +127,26 @@ def skipped_slots(ask, cluster):
         ask.api.call("POST", f"/api/runs/{run}/cancel", {})
 
 
+def others(ask):
+    """What a run waits for beside time and earlier runs, and what is wrong with outputs."""
+    upstream = ask.task("upstream", command="true")
+    after = ask.task("waits for it", command="true", schedule="* * * * * *", dependencies=[upstream])
+    waiting = wait_for("a run that waits for an upstream run", lambda: ask.runs(after, "waiting"))[0]
+    ask.why(waiting, "dependency")
+    ask.api.call("POST", f"/api/tasks/{after}/pause", {})
+    limited = ask.task("limited", command="sleep 20", max_concurrent_runs=1)
+    first, second = ask.run(limited), ask.run(limited)
+    assert ask.why(second, "limit")["evidence"] == [f"/api/runs/{first}"]
+    for run in (second, first, *ask.runs(after, "waiting")):
+        ask.api.call("POST", f"/api/runs/{run}/cancel", {})
+    ask.why(ask.run(ask.task("no object", command="echo 1 > $SCHEDULER_OUTPUT")), "output_invalid")
+    silent = ask.task("silent", command="true")
+    asks = ask.task("asks for more", dependencies=[silent],
+                    parameters={"command": "echo", "args": ["${upstream.silent.rows}"]})
+    ask.run(silent)
+    ask.why(wait_for("the run that asks for more", lambda: ask.runs(asks))[0], "output_missing")
+
+
 def overlaps(ask):
     queued = ask.task("one at a time", command="sleep 20", schedule="* * * * * *", overlap_policy="queue_one")
     waiting = wait_for("a waiting run", lambda: ask.runs(queued, "waiting"))[0]
@@ -204,6 +224,7 @@ def main(programs, kind, env_file, openapi):
             page = no_worker_fits(ask, "w1")
             ends(ask)
             skipped_slots(ask, cluster)
+            others(ask)
             overlaps(ask)
             nobody_answers(ask, cluster, ask.task("longer", command="sleep 60"))
             broker_goes(ask, cluster, ask.task("later", command="true"))
